@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# The wheel, as a user gets it: in an environment of its own, beside a user's tasks.py and optimizers/.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+uv=$root/.venv/bin/uv
+
+cd "$root"
+$uv build --quiet --wheel --out-dir "$tmp/dist"
+$uv export --quiet --frozen --no-dev --no-emit-project --no-hashes --output-file "$tmp/locked.txt"
+$uv venv --quiet --python "$root/.venv/bin/python" "$tmp/env"
+$uv pip install --quiet --python "$tmp/env/bin/python" --constraint "$tmp/locked.txt" "$tmp"/dist/*.whl
+
+mkdir -p "$tmp/user/optimizers" "$tmp/user/reports"
+cd "$tmp/user"
+echo 'raise SystemExit("the tasks.py of the user was imported")' | tee tasks.py optimizers/__init__.py reports/__init__.py >/dev/null
+cat > model.py <<'PY'
+def reply(request):
+    return "Answer: 7"
+PY
+"$tmp/env/bin/optorace" run --task gym/chain_sum --optimizer none --lm script:model.py#reply \
+  --set split.train=2 --set split.val=2 --set split.test=4 --out run
+"$tmp/env/bin/optorace" report run --format csv | grep -q '^gym/chain_sum,'
+"$tmp/env/bin/optorace" list tasks | grep -q '^bbh/web_of_lies$'
+installed=$("$tmp/env/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
+for name in tasks optimizers reports; do
+  [ ! -e "$installed/$name" ] || { echo "the wheel put $name into site-packages" >&2; exit 1; }
+done
+echo "wheel: ok"
