@@ -1,1 +1,1 @@
-"""x."""
+"""optorace: compare generative optimizers on the same program, data and budget."""

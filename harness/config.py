@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import tomllib
 import types
 import typing
@@ -90,9 +91,7 @@ class RunConfig:
     local: LocalSettings = field(default_factory=LocalSettings)
     budget: Budget = field(default_factory=Budget)
     split: SplitSettings = field(default_factory=SplitSettings)
-    options: Mapping[str, Mapping[str, JSON]] = field(
-        default_factory=dict[str, Mapping[str, JSON]]
-    )
+    options: Mapping[str, Mapping[str, JSON]] = field(default_factory=dict[str, Mapping[str, JSON]])
 
 
 def to_json(config: RunConfig) -> dict[str, JSON]:
@@ -140,11 +139,23 @@ def parse_budget(items: Sequence[str], base: Budget) -> Budget:
     return cast("Budget", _build(base, data, f"--budget {','.join(items)}", "budget."))
 
 
+def from_flags(base: RunConfig, flags: Mapping[str, object]) -> RunConfig:
+    """Lay the flags of the command line over `base`, `settings` (--set) last."""
+    direct = ("tasks", "optimizers", "programs", "seeds", "jobs", "data")
+    data: dict[str, Any] = {name: flags[name] for name in direct if name in flags}
+    for name in ("lm", "optimizer_lm"):
+        if name in flags:
+            data[name] = {"model": flags[name]}
+    config = _build(base, data, "command line", "")
+    budget = parse_budget(cast("Sequence[str]", flags.get("budget", ())), base.budget)
+    settings = cast("Sequence[str]", flags.get("settings", ()))
+    return with_settings(replace(config, budget=budget), settings)
+
+
 def check(config: RunConfig) -> RunConfig:
     """Return the configuration if it can run. Raises ConfigError for empty or absurd values."""
-    for name, floor in (("seeds", 1), ("jobs", 1)):
-        if getattr(config, name) < floor:
-            raise ConfigError(f"{name} is {getattr(config, name)}; it must be {floor} or more")
+    _at_least("seeds", config.seeds, 1)
+    _at_least("jobs", config.jobs, 1)
     for name, values in (("task", config.tasks), ("optimizer", config.optimizers)):
         if not values:
             raise ConfigError(f"no {name} given; use --{name} NAME, see `optorace list {name}s`")
@@ -154,14 +165,20 @@ def check(config: RunConfig) -> RunConfig:
     for side, lm in (("lm", config.lm), ("optimizer_lm", config.optimizer_lm)):
         _check_lm(side, lm)
     for f in fields(Budget):
-        limit = getattr(config.budget, f.name)
-        if limit is not None and limit < 0:
-            raise ConfigError(f"budget.{f.name} is {limit}; it must be 0 or more")
-    for name in ("train", "val", "test"):
-        size = getattr(config.split, name)
-        if size is not None and size < (0 if name == "train" else 1):
-            raise ConfigError(f"split.{name} is {size}; it must be a positive number of examples")
+        _at_least(f"budget.{f.name}", getattr(config.budget, f.name), 0)
+    for name, floor in (("train", 0), ("val", 1), ("test", 1)):
+        _at_least(f"split.{name}", getattr(config.split, name), floor)
     return config
+
+
+def data_from_environment() -> str:
+    """Return the mirror folder that OPTORACE_DATA names, or ""."""
+    return os.environ.get("OPTORACE_DATA", "")
+
+
+def _at_least(name: str, value: float | None, floor: float) -> None:
+    if value is not None and value < floor:
+        raise ConfigError(f"{name} is {value}; it must be {floor} or more")
 
 
 def _check_lm(side: str, lm: LMSettings) -> None:

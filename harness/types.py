@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from harness.problem import Problem
     from harness.trace import Trace
 
-JSON: TypeAlias = "None | bool | int | float | str | Sequence[JSON] | Mapping[str, JSON]"
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 Side: TypeAlias = Literal["task", "optimizer"]
 SplitName: TypeAlias = Literal["train", "val", "test"]
 
@@ -206,8 +206,8 @@ class Spend:
     """What a cell has spent: rollouts, and usage on the task's and the optimizer's side."""
 
     rollouts: int = 0
-    task: Usage = Usage()
-    optimizer: Usage = Usage()
+    task: Usage = field(default_factory=Usage)
+    optimizer: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)

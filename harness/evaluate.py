@@ -1,0 +1,153 @@
+"""Candidates x examples through a program, in parallel through joblib, results in order."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, cast
+
+from harness.errors import Interrupted, LMUnavailable
+from harness.lm import LM, Reply
+from harness.predict import Ask
+from harness.problem import AskOptions
+from harness.trace import ExecutionError, Module, Node, Trace, trace_of, use_code_runner
+from harness.trace.bundle import CodeRunner
+from harness.types import JSON, Candidate, Example, ParameterInfo, Rollout, Task, Usage
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class BuildProgram(Protocol):
+    """What a program plugin's PROGRAM is: called once per rollout, so it must be cheap."""
+
+    def __call__(self, lm: Ask, task: Task) -> Module:
+        """Return a fresh program that asks `lm`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One task, one program, two models and a seed: everything a rollout is made with."""
+
+    task: Task
+    build: BuildProgram
+    lm: LM
+    optimizer_lm: LM
+    code_runner: CodeRunner
+    seed: int
+    jobs: int
+    stop: threading.Event
+
+
+class Evaluator:
+    """The oracle behind a Problem. Rollouts are recorded through `record` before they return."""
+
+    def __init__(self, bench: Bench, record: Callable[[Candidate, Sequence[Rollout]], None]):
+        self._bench = bench
+        self._record = record
+        program = bench.build(_no_model, bench.task)
+        self.parameters = {name: _info(name, p) for name, p in program.parameters().items()}
+        self.initial = Candidate(cast("Mapping[str, JSON]", program.state()))
+
+    def run(self, candidate: Candidate, examples: Sequence[Example], sample: int) -> list[Rollout]:
+        """Run examples in parallel; results in the order of the examples."""
+        rollouts = in_parallel(
+            lambda example: self._rollout(candidate, example, sample), examples, self._bench.jobs
+        )
+        self._record(candidate, rollouts)
+        return rollouts
+
+    def ask(self, messages: Sequence[Mapping[str, str]], options: AskOptions) -> Reply:
+        """Ask the optimizer's model once."""
+        return self._bench.optimizer_lm.complete(
+            messages,
+            seed=self._bench.seed,
+            sample=options.sample,
+            schema=options.schema,
+            temperature=options.temperature,
+        )
+
+    def check(self, candidate: Candidate) -> None:
+        """Raise ValueError if a value breaks its parameter's constraint, KeyError if unknown."""
+        self._bench.build(_no_model, self._bench.task).load_state(candidate.values)
+
+    def _rollout(self, candidate: Candidate, example: Example, sample: int) -> Rollout:
+        bench, usages = self._bench, list[Usage]()
+
+        def ask(messages: Sequence[Mapping[str, str]]) -> str:
+            reply = bench.lm.complete(messages, seed=bench.seed, sample=sample)
+            usages.append(reply.usage)
+            return reply.text
+
+        if bench.stop.is_set():
+            raise Interrupted
+        program = bench.build(ask, bench.task)
+        program.load_state(candidate.values)
+        output, trace, error = self._forward(program, example)
+        if output is None:
+            score, feedback, metrics = None, f"The program failed: {error}", {}
+        else:
+            result = bench.task.score(example, output)
+            score, feedback, metrics = result.value, result.feedback, result.metrics
+        usage = sum(usages, Usage())
+        return Rollout(
+            example, candidate.hash, sample, output, score, feedback, metrics, usage, trace, error
+        )
+
+    def _forward(
+        self, program: Module, example: Example
+    ) -> tuple[str | None, Trace | None, str | None]:
+        """Return the output, the trace and, if the program failed, the error in one line."""
+        parameters = program.parameters()
+        try:
+            with use_code_runner(self._bench.code_runner):
+                node = program(**example.inputs)
+        except ExecutionError as e:
+            if isinstance(e.__cause__, LMUnavailable):
+                raise e.__cause__ from e
+            return None, trace_of(e.exception_node, parameters), _line(e.__cause__ or e)
+        except Exception as e:  # noqa: BLE001 - a program under test may raise anything
+            return None, None, _line(e)
+        output = node.data if isinstance(node, Node) else node
+        trace = trace_of(node, parameters) if isinstance(node, Node) else None
+        return output if isinstance(output, str) else str(output), trace, None
+
+
+def in_parallel(function: Callable[[A], B], items: Sequence[A], jobs: int) -> list[B]:
+    """Return `function` of each item, in order; raise the first exception in that order.
+
+    BaseException is carried home as a value: raised in a worker of joblib's thread pool it would
+    end the worker and leave the pool waiting for ever.
+    """
+    import joblib
+
+    def guarded(item: A) -> B | BaseException:
+        try:
+            return function(item)
+        except BaseException as e:  # noqa: BLE001 - raised again below, in the caller's thread
+            return e
+
+    if jobs == 1 or len(items) < 2:
+        return [function(item) for item in items]
+    pool = joblib.Parallel(n_jobs=min(jobs, len(items)), backend="threading", batch_size=1)
+    results = cast("list[B | BaseException]", pool(joblib.delayed(guarded)(i) for i in items))
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return cast("list[B]", results)
+
+
+def _no_model(messages: Sequence[Mapping[str, str]]) -> str:
+    raise RuntimeError("this program was built to read its parameters; it has no model")
+
+
+def _info(name: str, parameter: object) -> ParameterInfo:
+    p = parameter
+    return ParameterInfo(name, p.kind, p.description, p.constraint, p.fields)  # pyright: ignore
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:500]
