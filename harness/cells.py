@@ -1,0 +1,127 @@
+"""One cell, from its identity to its record: optimize, then test the result once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
+
+from harness.config import RunConfig
+from harness.errors import BudgetExhausted, LMError, StoreError
+from harness.evaluate import Bench, Evaluator
+from harness.lm import Meter
+from harness.problem import Problem, Progress, Statement
+from harness.store import CellKey, CellRecord, Store
+from harness.types import JSON, Candidate, Optimizer, Rollout, Splits, content_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything one cell is run with; `key.id` is a hash of all that can change its result."""
+
+    key: CellKey
+    optimizer: Optimizer
+    bench: Bench
+    splits: Splits
+
+
+def cell_key(config: RunConfig, names: Mapping[str, str], splits: Splits, seed: int) -> CellKey:
+    """Return the identity of a cell.
+
+    `names` has `task`, `program`, `optimizer`, `model`, `optimizer_model` and, for each plugin, a
+    `*_digest` of its file, so that changed code is another cell.
+    """
+    examples = [[e.id for e in part] for part in (splits.train, splits.val, splits.test)]
+    identity: Mapping[str, JSON] = {
+        **names,
+        "seed": seed,
+        "examples": content_hash(examples),
+        "lm": cast("JSON", asdict(config.lm)),
+        "optimizer_lm": cast("JSON", asdict(config.optimizer_lm)),
+        "local": cast("JSON", asdict(config.local)),
+        "budget": cast("JSON", asdict(config.budget)),
+        "options": dict(config.options.get(names["optimizer_ref"], {})),
+    }
+    shown = ("task", "program", "optimizer", "model", "optimizer_model")
+    return CellKey(id=content_hash(identity), seed=seed, **{name: names[name] for name in shown})
+
+
+def run_cell(
+    plan: Plan, config: RunConfig, store: Store, on_progress: Callable[[Progress], None]
+) -> CellRecord:
+    """Optimize within the budget, test what came out, record both; return the record.
+
+    An optimizer that raises gives a record with status `failed`. LMError, StoreError and
+    Interrupted pass through: they end the run, which can go on later.
+    """
+
+    def record(candidate: Candidate, rollouts: Sequence[Rollout]) -> None:
+        store.save_candidate(candidate)
+        train = {e.id for e in plan.splits.train}
+        for split, part in (("train", True), ("val", False)):
+            chosen = [r for r in rollouts if (r.example.id in train) == part]
+            store.save_rollouts(plan.key.id, split, chosen)
+
+    evaluator = Evaluator(plan.bench, record)
+    statement = Statement(
+        plan.bench.task.objective,
+        evaluator.parameters,
+        evaluator.initial,
+        plan.splits.train,
+        plan.splits.val,
+        plan.key.seed,
+    )
+    problem = Problem(statement, evaluator, config.budget, on_progress)
+    ended = _optimize(plan, problem)
+    if ended.final is not None:
+        ended = _test(plan, store, ended, ended.final)
+    store.save_cell(ended)
+    return ended
+
+
+def _optimize(plan: Plan, problem: Problem) -> CellRecord:
+    status, reason = "done", ""
+    final: Candidate | None = None
+    try:
+        final = plan.optimizer.optimize(problem)
+        problem.check(final)
+    except BudgetExhausted as e:
+        final = problem.best_seen()
+        reason = f"the budget of {e} ended it"
+    except (LMError, StoreError):
+        raise
+    except Exception as e:  # noqa: BLE001 - an optimizer under test; its error is its result
+        final = None
+        status, reason = "failed", f"{type(e).__name__}: {' '.join(str(e).split())}"[:500]
+    return CellRecord(
+        key=plan.key,
+        status=status,
+        reason=reason,
+        initial=problem.initial,
+        final=final,
+        val_score=None if final is None else problem.val_score(final),
+        n_failed=problem.n_failed,
+        spend=problem.spend,
+        counts=dict(sorted(problem.counts.items())),
+        notes=tuple(problem.notes),
+    )
+
+
+def _test(plan: Plan, store: Store, ended: CellRecord, final: Candidate) -> CellRecord:
+    """Run the test split once under the final candidate; it is outside of the budget."""
+    meter = Meter()
+
+    def record(candidate: Candidate, rollouts: Sequence[Rollout]) -> None:
+        store.save_candidate(candidate)
+        store.save_rollouts(plan.key.id, "test", rollouts)
+        for r in rollouts:
+            meter.add(r.usage)
+
+    rollouts = Evaluator(plan.bench, record).run(final, plan.splits.test, sample=0)
+    failed = sum(r.score is None for r in rollouts)
+    return replace(ended, n_failed=ended.n_failed + failed, test_usage=meter.total)
+
+
+def plain(config: RunConfig) -> dict[str, Any]:
+    """Return the settings that two runs of one folder must share."""
+    return {k: v for k, v in asdict(config).items() if k not in ("jobs", "data")}

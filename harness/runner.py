@@ -1,0 +1,309 @@
+"""A run, put together: plugins, data, models, cells. The only module that knows all parts."""
+
+from __future__ import annotations
+
+import itertools
+import platform
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal, TypeAlias, cast
+
+from harness import registry
+from harness.cells import Plan, cell_key, run_cell
+from harness.config import LMSettings, RunConfig, check, to_json
+from harness.data import Rows, split
+from harness.errors import ConfigError, DataError, Interrupted, StoreError
+from harness.evaluate import Bench, in_parallel
+from harness.folder import read
+from harness.lm import LM, OpenedModel, Slots, identify, open_model
+from harness.problem import Progress
+from harness.results import RunResult
+from harness.sandbox import Sandbox
+from harness.store import CellKey, Store
+from harness.types import JSON, Side, Splits, SplitSizes, Task
+
+CELLS_AT_ONCE = 8
+PACKAGES = ("optorace", "datasets", "dspy", "joblib", "litellm", "pydantic-monty", "reasoning-gym")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a user watching the run may want to see.
+
+    `total` is the number of cells in the run. `progress` comes with `progress` and `ended` events,
+    `text` with notes and with the end of a cell.
+    """
+
+    kind: Literal["note", "started", "progress", "ended"]
+    text: str = ""
+    key: CellKey | None = None
+    total: int = 0
+    progress: Progress | None = None
+
+
+OnEvent: TypeAlias = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A task with its splits, or the reason why it has none."""
+
+    ref: str
+    task: Task
+    splits: Splits | None
+    reason: str = ""
+
+
+def run(config: RunConfig, out: Path, on_event: OnEvent, stop: threading.Event) -> RunResult:
+    """Run every cell that `out` does not hold yet; return the results of all.
+
+    Raises OptoraceError before anything is spent if the configuration cannot run, LMError if a
+    model is down, Interrupted after `stop` was set. In each case what is recorded stays, and the
+    same call goes on from there.
+    """
+    config = check(config)
+    tasks = [(ref, registry.load_task(ref)) for ref in config.tasks]
+    for ref in config.optimizers:
+        registry.load_optimizer(ref, config.options.get(ref, {}))
+    _refuse_idle_options(config)
+    for ref in config.programs or [t.program for _, t in tasks]:
+        registry.load_program(ref)
+    identities = {s: identify(lm.model, config.local) for s, lm in _sides(config).items()}
+    with _locked(out) as store:
+        _same_run(config, store, out)
+        loaded = [_load(config, ref, task) for ref, task in tasks]
+        keys = _keys(config, loaded, identities)
+        _write_facts(config, store, loaded, [key for key, _, _ in keys])
+        todo = [item for item in keys if item[2] and store.cell(item[0].id) is None]
+        if todo:
+            _run_cells(config, store, todo, (on_event, len(keys), stop))
+        return read(store)
+
+
+# ---- before the first cell
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[Store]:
+    """Open the store of a folder that no other process works on."""
+    import filelock
+
+    store = Store(out)
+    lock = filelock.FileLock(out / "run.lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as e:
+        store.close()
+        raise StoreError(
+            f"another process works on {out}; wait for it, or use another --out"
+        ) from e
+    try:
+        yield store
+    finally:
+        lock.release()
+        store.close()
+
+
+def _same_run(config: RunConfig, store: Store, out: Path) -> None:
+    facts = store.read_run()
+    if facts is None:
+        return
+    before = _flat(cast("Mapping[str, JSON]", facts["config"]))
+    now = _flat(to_json(config))
+    free = ("jobs", "data", "tasks", "optimizers", "programs", "seeds")
+    differ = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+    differ = [k for k in differ if k not in free and not k.startswith("options.")]
+    if differ:
+        shown = ", ".join(f"{k} was {before.get(k)!r}, is {now.get(k)!r}" for k in differ[:4])
+        raise ConfigError(f"{out} holds a run with other settings ({shown}); use another --out")
+
+
+def _flat(data: JSON, prefix: str = "") -> dict[str, JSON]:
+    if not isinstance(data, Mapping):
+        return {prefix: data}
+    parts = [_flat(v, f"{prefix}.{k}" if prefix else k) for k, v in data.items()]
+    return dict(itertools.chain.from_iterable(p.items() for p in parts))
+
+
+def _refuse_idle_options(config: RunConfig) -> None:
+    idle = sorted(set(config.options) - set(config.optimizers))
+    if idle:
+        raise ConfigError(
+            f"options are given for {idle[0]}, which is not raced; add --optimizer {idle[0]}"
+        )
+
+
+def _sides(config: RunConfig) -> dict[Side, LMSettings]:
+    """Return the settings of both sides; the optimizer's model defaults to the task's."""
+    own = config.optimizer_lm
+    return {"task": config.lm, "optimizer": replace(own, model=own.model or config.lm.model)}
+
+
+def _load(config: RunConfig, ref: str, task: Task) -> _Loaded:
+    sizes = _sizes(config, task)
+    rows = Rows(Path(config.data) if config.data else None)
+    try:
+        pools = task.load(rows, sizes, config.split.seed)
+        return _Loaded(ref, task, split(pools, sizes, config.split.seed))
+    except DataError as e:
+        return _Loaded(ref, task, None, str(e))
+
+
+def _sizes(config: RunConfig, task: Task) -> SplitSizes:
+    wanted = config.split
+    if wanted.preset not in task.presets:
+        known = ", ".join(sorted(task.presets))
+        raise ConfigError(
+            f"split.preset {wanted.preset!r} is unknown to task {task.name}; known: {known}"
+        )
+    preset = task.presets[wanted.preset]
+    given = {n: v for n in ("train", "val", "test") if (v := getattr(wanted, n)) is not None}
+    return replace(preset, **given)
+
+
+Item: TypeAlias = "tuple[CellKey, _Names, _Loaded | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The plugin references that a cell is made of."""
+
+    program: str
+    optimizer: str
+    reason: str = ""
+
+
+def _keys(
+    config: RunConfig, loaded: Sequence[_Loaded], identities: Mapping[Side, str]
+) -> list[Item]:
+    """Return every cell in table order; a task without data has cells that only say why."""
+    items: list[Item] = []
+    for found in loaded:
+        programs = config.programs or (found.task.program,)
+        for program, optimizer in itertools.product(programs, config.optimizers):
+            names = {
+                "task": found.task.name,
+                "task_digest": registry.find("tasks", found.ref).digest,
+                "program": Path(program).stem,
+                "program_digest": registry.find("programs", program).digest,
+                "optimizer": Path(optimizer).stem,
+                "optimizer_ref": optimizer,
+                "optimizer_digest": registry.find("optimizers", optimizer).digest,
+                "model": identities["task"],
+                "optimizer_model": identities["optimizer"],
+            }
+            splits = found.splits or Splits((), (), (), "")
+            for seed in range(config.seeds):
+                key = cell_key(config, names, splits, seed)
+                what = _Names(program, optimizer, found.reason)
+                items.append((key, what, found if found.splits else None))
+    return items
+
+
+def _write_facts(
+    config: RunConfig, store: Store, loaded: Sequence[_Loaded], keys: Sequence[CellKey]
+) -> None:
+    reasons = {found.task.name: found.reason for found in loaded}
+    store.write_run(
+        {
+            "config": to_json(config),
+            "versions": _versions(),
+            "sources": {f.task.name: f.splits.source for f in loaded if f.splits},
+            "splits": {f.task.name: _counts(f.splits) for f in loaded if f.splits},
+            "notes": [],
+            "cells": [{**asdict(key), "reason": reasons[key.task]} for key in keys],
+        }
+    )
+
+
+def _counts(splits: Splits) -> dict[str, JSON]:
+    sizes: dict[str, JSON] = {n: len(getattr(splits, n)) for n in ("train", "val", "test")}
+    return {**sizes, "n_dropped": splits.n_dropped}
+
+
+def _versions() -> dict[str, JSON]:
+    found: dict[str, JSON] = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+# ---- the cells
+
+
+def _run_cells(
+    config: RunConfig,
+    store: Store,
+    todo: Sequence[Item],
+    watch: tuple[OnEvent, int, threading.Event],
+) -> None:
+    on_event, total, stop = watch
+    with ExitStack() as stack:
+        sandbox = Sandbox()
+        stack.callback(sandbox.close)
+        lms = _open_models(config, store, stack, watch)
+
+        def one(item: Item) -> None:
+            key, names, found = item
+            if stop.is_set() or found is None or found.splits is None:
+                raise Interrupted
+            bench = Bench(
+                task=found.task,
+                build=registry.load_program(names.program),
+                lm=lms["task"],
+                optimizer_lm=lms["optimizer"],
+                code_runner=sandbox.run,
+                seed=key.seed,
+                jobs=config.jobs,
+                stop=stop,
+            )
+            options = config.options.get(names.optimizer, {})
+            optimizer = registry.load_optimizer(names.optimizer, options)
+            on_event(Event("started", key=key, total=total))
+            record = run_cell(
+                Plan(key, optimizer, bench, found.splits),
+                config,
+                store,
+                lambda p: on_event(Event("progress", key=key, total=total, progress=p)),
+            )
+            ended = Progress(record.spend, record.val_score)
+            on_event(Event("ended", record.reason, key, total, ended))
+
+        def stopping(item: Item) -> None:
+            try:
+                one(item)
+            except BaseException:
+                stop.set()  # one cell that cannot go on ends the run; the others stop at once
+                raise
+
+        in_parallel(stopping, todo, min(config.jobs, CELLS_AT_ONCE))
+
+
+def _open_models(
+    config: RunConfig,
+    store: Store,
+    stack: ExitStack,
+    watch: tuple[OnEvent, int, threading.Event],
+) -> dict[Side, LM]:
+    """Open each model once, also where both sides name the same one; they share its slots."""
+    on_event, total, stop = watch
+    opened: dict[str, tuple[OpenedModel, Slots]] = {}
+    lms: dict[Side, LM] = {}
+    for side, settings in _sides(config).items():
+        if settings.model not in opened:
+            on_event(Event("note", f"opening {settings.model}", total=total))
+            model = open_model(settings.model, config.local, config.jobs)
+            stack.callback(model.close)
+            opened[settings.model] = (model, Slots(config.jobs))
+        model, slots = opened[settings.model]
+        lms[side] = LM(
+            settings, model.identity, model.transport, store, side, slots=slots, stop=stop
+        )
+    return lms
