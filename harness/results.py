@@ -76,11 +76,12 @@ class Row:
     """One task x program x model x optimizer over its seeds.
 
     `seeds` are those that are done; statistics are over them, spend is summed over all that ran.
-    `remarks` tell why other seeds are not done. `test` is None if no seed is done. `difference` to
-    the control is over the seeds both have done, None for the control itself or without one.
-    `p` is Holm-adjusted over the rows of the table. `verdict` needs p < 0.05 and an interval
-    without 0. `bounds` are the score if failed test rollouts counted 0 or 1. `optimism` is the val
-    score minus the test score. `unchanged_seeds` returned what they started from.
+    `remarks` are the reasons; one that names no seed is about the whole row and explains `status`.
+    `test` is None if no seed is done. `difference` to the control is over the seeds both have done,
+    None for the control itself or without one. `p` is Holm-adjusted over the rows of the table.
+    `verdict` needs p < 0.05 and an interval without 0. `bounds` are the score if failed test
+    rollouts counted 0 or 1. `optimism` is the val score minus the test score. `unchanged_seeds`
+    returned what they started from.
     """
 
     task: str
@@ -243,12 +244,11 @@ def _remarks(cells: Sequence[CellResult]) -> tuple[str, ...]:
 
 
 def _remark(status: Status, reason: str, seeds: Sequence[int], n_cells: int) -> str:
-    what = "" if status == "done" else status
-    if len(seeds) < n_cells:
-        which = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-        what = f"{which} {what}".strip()
     reason = reason or "no reason was recorded"
-    return f"{what}: {reason}" if what else reason
+    if len(seeds) == n_cells:
+        return reason
+    which = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    return f"{which}: {reason}" if status == "done" else f"{which} {status}: {reason}"
 
 
 def _metric_names(cells: Iterable[CellResult]) -> list[str]:
