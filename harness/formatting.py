@@ -13,6 +13,7 @@ _ESCAPE_SEQUENCE = re.compile(
     r"|(?:\x1b[\]P^_X]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"  # titles, links
     r"|\x1b[ -/]*[0-~]"
 )
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 
 def printable(text: str) -> str:
@@ -20,8 +21,12 @@ def printable(text: str) -> str:
 
     Direction marks go too: they would let a name reorder the numbers beside it.
     """
-    text = " ".join(_ESCAPE_SEQUENCE.sub("", text).split())
-    return "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
+    text = "".join(
+        " " if c.isspace() else c
+        for c in _ESCAPE_SEQUENCE.sub("", text)
+        if c.isspace() or unicodedata.category(c) not in _INVISIBLE
+    )
+    return " ".join(text.split())
 
 
 def width(text: str) -> int:
