@@ -11,8 +11,15 @@ from harness.errors import Interrupted, LMUnavailable
 from harness.lm import LM, Reply
 from harness.predict import Ask
 from harness.problem import AskOptions
-from harness.trace import ExecutionError, Module, Node, Trace, trace_of, use_code_runner
-from harness.trace.bundle import CodeRunner
+from harness.trace import (
+    CodeRunner,
+    ExecutionError,
+    Module,
+    Node,
+    Trace,
+    trace_of,
+    use_code_runner,
+)
 from harness.types import JSON, Candidate, Example, ParameterInfo, Rollout, Task, Usage
 
 A = TypeVar("A")

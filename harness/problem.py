@@ -102,7 +102,6 @@ class Problem:
         self._oracle = oracle
         self._on_progress = on_progress
         self._known = {e.id for e in (*self.train, *self.val)}
-        self._val_ids = {e.id for e in self.val}
         self._seen: dict[str, tuple[Candidate, dict[str, float]]] = {}
         self._asked: Counter[str] = Counter()
         self._lock = threading.RLock()  # guards spend, counts and _seen: libraries use threads
@@ -193,13 +192,17 @@ class Problem:
             yield [queue.pop(0) for _ in range(min(size, len(self.train)))]
 
     def best_seen(self) -> Candidate:
-        """Return the best candidate with a whole validation, the first of equals, else initial."""
-        whole = self._whole()
+        """Return the best candidate with a whole validation, the first of equals.
+
+        If none has one, the best with all of train (a library that selects on train was cut off);
+        else the initial candidate.
+        """
+        whole = self._whole(self.val) or self._whole(self.train)
         return max(whole, key=lambda pair: pair[1])[0] if whole else self.initial
 
     def val_score(self, candidate: Candidate) -> float | None:
         """Return the mean validation score of a candidate if it was validated whole."""
-        return next((s for c, s in self._whole() if c.hash == candidate.hash), None)
+        return next((s for c, s in self._whole(self.val) if c.hash == candidate.hash), None)
 
     def count(self, what: str, note: str = "") -> None:
         """Count an event of the optimizer (`accepted`, `refused: ...`), with a note to be shown."""
@@ -245,21 +248,21 @@ class Problem:
             for r in rollouts:
                 self.spend = _add(self.spend, 0, r.usage, "task")
                 self.n_failed += r.score is None
-                if r.example.id in self._val_ids:
-                    scores.setdefault(r.example.id, r.score or 0.0)
+                scores.setdefault(r.example.id, r.score or 0.0)
             self._report()
 
-    def _whole(self) -> list[tuple[Candidate, float]]:
+    def _whole(self, part: Sequence[Example]) -> list[tuple[Candidate, float]]:
+        """Return the candidates that ran on every example of a split, with their mean score."""
         with self._lock:
             return [
-                (candidate, sum(scores[e.id] for e in self.val) / len(self.val))
+                (candidate, sum(scores[e.id] for e in part) / len(part))
                 for candidate, scores in self._seen.values()
-                if self.val and len(scores) == len(self._val_ids)
+                if part and all(e.id in scores for e in part)
             ]
 
     def _report(self) -> None:
         if self._on_progress is not None:
-            whole = self._whole()
+            whole = self._whole(self.val)
             best = max(score for _, score in whole) if whole else None
             self._on_progress(Progress(self.spend, best))
 

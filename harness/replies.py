@@ -26,12 +26,15 @@ class Refused(ValueError):
 
 
 def update_schema(parameters: Mapping[str, ParameterInfo]) -> JSON:
-    """Return the JSON schema of {reasoning, suggestion: {parameter: value}}."""
+    """Return the JSON schema of {reasoning, suggestion: {parameter: value}}.
+
+    Demonstrations may be left out: a model that is made to write some writes wrong ones.
+    """
     values = {name: _value_schema(info) for name, info in parameters.items()}
     suggestion: JSON = {
         "type": "object",
         "properties": values,
-        "required": list(values),
+        "required": [name for name, info in parameters.items() if info.kind != "demos"],
         "additionalProperties": False,
     }
     return {

@@ -19,7 +19,7 @@ from harness.data import Rows, split
 from harness.errors import ConfigError, DataError, Interrupted, StoreError
 from harness.evaluate import Bench, in_parallel
 from harness.folder import read
-from harness.lm import LM, OpenedModel, Slots, identify, open_model
+from harness.lm import LM, OpenedModel, identify, resolve
 from harness.problem import Progress
 from harness.results import RunResult
 from harness.sandbox import Sandbox
@@ -72,7 +72,7 @@ def run(config: RunConfig, out: Path, on_event: OnEvent, stop: threading.Event) 
     _refuse_idle_options(config)
     for ref in config.programs or [t.program for _, t in tasks]:
         registry.load_program(ref)
-    identities = {s: identify(lm.model, config.local) for s, lm in _sides(config).items()}
+    identities = {s: identify(lm.model) for s, lm in _sides(config).items()}
     with _locked(out) as store:
         _same_run(config, store, out)
         loaded = [_load(config, ref, task) for ref, task in tasks]
@@ -294,16 +294,15 @@ def _open_models(
 ) -> dict[Side, LM]:
     """Open each model once, also where both sides name the same one; they share its slots."""
     on_event, total, stop = watch
-    opened: dict[str, tuple[OpenedModel, Slots]] = {}
+    opened: dict[str, OpenedModel] = {}
     lms: dict[Side, LM] = {}
     for side, settings in _sides(config).items():
         if settings.model not in opened:
             on_event(Event("note", f"opening {settings.model}", total=total))
-            model = open_model(settings.model, config.local, config.jobs)
-            stack.callback(model.close)
-            opened[settings.model] = (model, Slots(config.jobs))
-        model, slots = opened[settings.model]
+            opened[settings.model] = resolve(settings.model, jobs=config.jobs, local=config.local)
+            stack.callback(opened[settings.model].close)
+        model = opened[settings.model]
         lms[side] = LM(
-            settings, model.identity, model.transport, store, side, slots=slots, stop=stop
+            settings, model.identity, model.transport, store, side, slots=model.slots, stop=stop
         )
     return lms

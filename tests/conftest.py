@@ -1,0 +1,28 @@
+"""Shared fixtures: where the data is, a scripted model, and a summary that hides nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+_counts: dict[str, int] = {}
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path | None:
+    """The folder with real rows: OPTORACE_DATA, else ../shared/data, else None."""
+    named = os.environ.get("OPTORACE_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(autouse=True)
+def _no_keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test may use a key of the machine it runs on."""
+    for name in [n for n in os.environ if n.endswith("_API_KEY")]:
+        monkeypatch.delenv(name)
+    yield
