@@ -109,8 +109,8 @@ def paired_difference(a: Scores, b: Scores, level: float = 0.95) -> Difference:
     seed and right/wrong scores always so): exact McNemar test, and the interval of Bonett and
     Price (2012), which adds one example won and one lost and so keeps a width when nothing
     differs. Otherwise: a two-way bootstrap as in `mean_interval`, widened to hold that interval if
-    fewer than 20 examples differ; and a sign-flip test clustered by example, exact for up to 16
-    examples that differ, else 10,000 draws with p = (hits + 1) / (draws + 1).
+    fewer than 20 examples differ or all differ alike; and a sign-flip test clustered by example,
+    exact for up to 16 examples that differ, else 10,000 draws with p = (hits + 1) / (draws + 1).
 
     The p speaks about new examples for the candidates of these seeds; the interval about new seeds
     too. Raises ValueError if the shapes differ.
@@ -129,7 +129,7 @@ def paired_difference(a: Scores, b: Scores, level: float = 0.95) -> Difference:
         p = _mcnemar(means.count(1.0), means.count(-1.0))
     else:
         interval = _bootstrap(grid, level)
-        if sum(m != 0 for m in means) < SMALL:
+        if sum(m != 0 for m in means) < SMALL or interval.low == interval.high:
             interval = _hull(interval, _bonett_price(means, level))
         p = _sign_flips([math.fsum(column) for column in columns])
     interval = _hull(interval, Interval(mean, mean))

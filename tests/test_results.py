@@ -69,13 +69,14 @@ def test_without_a_control_on_the_same_task_there_is_no_difference() -> None:
 
 
 def test_scores_are_paired_by_id_whatever_their_order() -> None:
-    control, x = cell("none", "0011"), cell("x", "0011")
+    control, x = cell("none", "0001"), cell("x", "0001")
     turned = replace(x, test_scores=x.test_scores[::-1], test_ids=x.test_ids[::-1])
 
     row = rows(run(control, turned))[1]
 
     assert row.difference is not None
     assert (row.difference.mean, row.difference.p) == (0.0, 1.0)
+    assert row.difference.high < 0.5  # with no pair that differs
 
 
 def test_p_is_adjusted_over_the_whole_table() -> None:
@@ -87,6 +88,22 @@ def test_p_is_adjusted_over_the_whole_table() -> None:
     # Exact McNemar of 8 against 0 is 2 / 2**8; four comparisons.
     assert [r.p for r in table if r.p is not None] == pytest.approx([4 * 2 / 2**8] * 4)
     assert [r.verdict for r in table] == [None, "better", "better"] * 2
+
+
+def test_a_loss_is_told_as_worse() -> None:
+    table = rows(run(cell("none", "1" * 8), cell("x", "0" * 8)))
+
+    assert [r.verdict for r in table] == [None, "worse"]
+
+
+def test_an_interval_with_0_gets_no_verdict_whatever_the_p() -> None:
+    # Every gain comes from one of two seeds: sure for new examples, not for a new seed.
+    control = [cell("none", "0" * 30, seed) for seed in (0, 1)]
+
+    row = rows(run(*control, cell("x", "0" * 30), cell("x", "1" * 30, 1)))[1]
+
+    assert row.p is not None and row.p < 0.001
+    assert row.verdict is None
 
 
 def test_a_failed_test_rollout_is_bounded_and_no_zero() -> None:

@@ -112,6 +112,20 @@ def test_the_bootstrap_over_examples_is_close_to_scipys() -> None:
     assert (estimate.low, estimate.high) == pytest.approx((wanted.low, wanted.high), abs=0.006)
 
 
+def test_the_bootstrap_draws_seeds_as_well_as_examples() -> None:
+    # Examples are equal, seeds are not: of three, all draws are the lowest one time in 27.
+    estimate = mean_interval([[0.1] * 50, [0.5] * 50, [0.9] * 50])
+
+    assert (estimate.low, estimate.high) == pytest.approx((0.1, 0.9))
+
+
+@pytest.mark.parametrize("n", [3, 50])
+def test_equal_graded_differences_still_have_an_interval_with_a_width(n: int) -> None:
+    difference = paired_difference([[0.75] * n], [[0.5] * n])
+
+    assert difference.low < 0.25 < difference.high
+
+
 @pytest.mark.parametrize(("won", "lost"), [(0, 0), (1, 0), (5, 0), (7, 3), (3, 7), (30, 12)])
 def test_mcnemar_equals_the_exact_binomial_test(won: int, lost: int) -> None:
     a = [1.0] * won + [0.0] * lost + [1.0] * 10
