@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import signal
 import sys
 import threading
@@ -25,6 +26,9 @@ FORMATS = ("table", "markdown", "latex", "csv", "json")
 
 def main() -> None:
     """Run the command line; exit code 2 and one line for every error a user can cause."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")  # tables have lines and arrows
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as e:
@@ -88,7 +92,7 @@ def run(config: Path | None, out: Path | None, **flags: object) -> None:
     for name, suffix in (("table", "txt"), ("markdown", "md"), ("csv", "csv"), ("json", "json")):
         text = load_report(name)(result, times=False)
         (out / f"table.{suffix}").write_text(text, encoding="utf-8")
-    click.echo(load_report("table")(result, times=True))
+    click.echo(load_report("table")(result, times=True), nl=False)
     click.echo(f"written to {out}: table.txt, table.md, table.csv, table.json", err=True)
 
 

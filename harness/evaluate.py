@@ -93,11 +93,12 @@ class Evaluator:
         program = bench.build(ask, bench.task)
         program.load_state(candidate.values)
         output, trace, error = self._forward(program, example)
-        if output is None:
-            score, feedback, metrics = None, f"The program failed: {error}", {}
-        else:
+        score, feedback, metrics = None, f"The program failed: {error}", dict[str, float]()
+        if output is not None:
             result = bench.task.score(example, output)
-            score, feedback, metrics = result.value, result.feedback, result.metrics
+            score, feedback, metrics = result.value, result.feedback, dict(result.metrics)
+            if not 0 <= result.value <= 1:  # NaN too
+                score, error = None, f"the task gave the score {result.value}, not in [0, 1]"
         usage = sum(usages, Usage())
         return Rollout(
             example, candidate.hash, sample, output, score, feedback, metrics, usage, trace, error

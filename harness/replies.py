@@ -94,7 +94,10 @@ def _repaired(reply: str) -> Mapping[str, JSON]:
     import json_repair
 
     start = reply.find("{")
-    value: object = json_repair.loads(reply[start:]) if start >= 0 else None
+    try:
+        value: object = json_repair.loads(reply[start:]) if start >= 0 else None
+    except (ValueError, RecursionError) as e:
+        raise Refused("no JSON object in the reply: it is nested too deeply") from e
     if isinstance(value, dict) and value:
         return cast("Mapping[str, JSON]", value)
     raise Refused("no JSON object in the reply")

@@ -156,14 +156,14 @@ def _between(nodes: Sequence[Node], named: Mapping[Parameter, str]) -> set[Node]
 def _written(n: Node, names: Mapping[Node, str], between: bool) -> TraceNode:
     is_parameter = between and not n.inputs
     kind: TraceKind = "parameter" if is_parameter else "op" if between else "input"
-    pairs = tuple((argument, names[source]) for argument, source in n.inputs.items())
+    sources = n.inputs.items() if between else ()
     failed = n if isinstance(n, ExceptionNode) else None
     return TraceNode(
         name=names[n],
         kind=kind,
         op=n.op if kind == "op" else None,
         description="" if kind == "input" else n.description,
-        inputs=pairs if between else (),
+        inputs=tuple((argument, names[source]) for argument, source in sources),
         value=plain_value(n.data),
         type=failed.error_type if failed else type(n.data).__name__,
         error=failed.comment if failed else None,
