@@ -1,8 +1,8 @@
 """From an output to its trace: the minimal subgraph as plain data, with names made here.
 
 The minimal subgraph holds what lies between the parameters and the output, and the direct inputs
-of that by value, however they came about. Names depend on the order of creation only, so the
-same program gives the same trace in every process.
+of that by value, however they came about. Parameters come first, in the order given, then all else
+by creation; so the same program gives the same trace in every process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, cast
 
-from harness.trace.node import ExceptionNode, Node, Parameter
+from harness.trace.node import NO_INPUTS, ExceptionNode, Node, Parameter
 
 Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
 TraceKind: TypeAlias = Literal["parameter", "op", "input"]
@@ -45,7 +45,7 @@ class TraceNode:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """How one output was made: nodes after all their inputs, and the output's name."""
+    """How one output was made: parameters, then nodes after all their inputs; the output's name."""
 
     nodes: tuple[TraceNode, ...]
     output: str
@@ -87,9 +87,11 @@ class Batch:
 def trace_of(output: Node, parameters: Mapping[str, Parameter]) -> Trace:
     """Return the minimal subgraph from the named parameters to the output, in linear time.
 
-    A parameter that is not named here is an input like any other.
+    A parameter that is not named here is an input like any other. Parameters are read now: write
+    the trace before they are changed.
     """
-    named = {p: name for name, p in parameters.items()}
+    # Keyed by nodes, which hash by identity; see node.py.
+    named: dict[Node, str] = {p: name for name, p in parameters.items()}
     between = _between(ancestors(output), named)
     shown = {output} | between
     consumers: dict[Node, str] = {}
@@ -97,14 +99,14 @@ def trace_of(output: Node, parameters: Mapping[str, Parameter]) -> Trace:
         for argument, source in n.inputs.items():
             shown.add(source)
             consumers.setdefault(source, argument)
-    names: dict[Node, str] = {n: named[n] for n in shown if n in named}  # pyright: ignore[reportArgumentType]  # looked up by identity
+    names = {n: name for n, name in named.items() if n in shown}
+    nodes = [_written(n, names, "parameter") for n in names]
     taken, counts = set(names.values()), Counter[str]()
-    nodes: list[TraceNode] = []
-    for n in sorted(shown, key=_index):
-        if n not in names:
-            base = n.op if n in between else n.label or consumers.get(n) or n.op
-            names[n] = _numbered(base or "value", counts, taken)
-        nodes.append(_written(n, names, n in between))
+    for n in sorted(shown - set(names), key=_index):
+        kind: TraceKind = "op" if n in between else "input"
+        base = n.op if kind == "op" else n.label or consumers.get(n) or n.op
+        names[n] = _numbered(base or "value", counts, taken)
+        nodes.append(_written(n, names, kind))
     return Trace(tuple(nodes), names[output])
 
 
@@ -144,7 +146,7 @@ def merge(rollouts: Sequence[tuple[Trace, str]]) -> Batch:
     return Batch((*parameters.values(), *others), tuple(outputs))
 
 
-def _between(nodes: Sequence[Node], named: Mapping[Parameter, str]) -> set[Node]:
+def _between(nodes: Sequence[Node], named: Mapping[Node, str]) -> set[Node]:
     """Return those of the nodes, inputs first, that are a parameter or depend on one."""
     found: set[Node] = set()
     for n in nodes:
@@ -153,17 +155,15 @@ def _between(nodes: Sequence[Node], named: Mapping[Parameter, str]) -> set[Node]
     return found
 
 
-def _written(n: Node, names: Mapping[Node, str], between: bool) -> TraceNode:
-    is_parameter = between and not n.inputs
-    kind: TraceKind = "parameter" if is_parameter else "op" if between else "input"
-    sources = n.inputs.items() if between else ()
+def _written(n: Node, names: Mapping[Node, str], kind: TraceKind) -> TraceNode:
+    sources = n.inputs if kind == "op" else NO_INPUTS
     failed = n if isinstance(n, ExceptionNode) else None
     return TraceNode(
         name=names[n],
         kind=kind,
         op=n.op if kind == "op" else None,
         description="" if kind == "input" else n.description,
-        inputs=tuple((argument, names[source]) for argument, source in sources),
+        inputs=tuple((argument, names[source]) for argument, source in sources.items()),
         value=plain_value(n.data),
         type=failed.error_type if failed else type(n.data).__name__,
         error=failed.comment if failed else None,

@@ -32,10 +32,6 @@ class Op:
     reflected: str | None = None
 
 
-def _format(template: str, *args: object, **kwargs: object) -> str:
-    return template.format(*args, **kwargs)
-
-
 def _str(x: object) -> str:
     return str(x)
 
@@ -148,10 +144,10 @@ def format_(template: object, /, *args: object, **kwargs: object) -> Node:
         inputs[distinct(f"arg_{i}", inputs)] = arg
     inputs = {distinct("template", inputs): template, **inputs}
 
-    def build(**values: object) -> str:
+    def build(**values: Any) -> str:
         first, *rest = values.values()
         named = dict(zip(keys, rest, strict=False))
-        return _format(str(first), *rest[len(keys) :], **named)
+        return str.format(first, *rest[len(keys) :], **named)
 
     return apply("format", build, inputs, "The template with its fields filled in.")
 

@@ -1,0 +1,151 @@
+"""Module: which parameters are found under which names, and state in and out."""
+
+import copy
+import pickle
+
+import pytest
+
+from harness.trace import Module, Parameter, bundle, model, node
+
+
+@bundle(trainable=True)
+def shout(x):
+    return x.upper()
+
+
+class Part(Module):
+    def __init__(self, text):
+        self.prompt = Parameter(text, constraint="Short.")
+
+    def forward(self, x):
+        return self.prompt + x
+
+
+class Whole(Module):
+    shared = Parameter("class", name="shared")
+
+    def __init__(self):
+        self.b = Part("b")
+        self.a = Part("a")
+        self.parts = [Part("0"), (Part("1"), {"x": Parameter(5, kind="number")})]
+        self.again = self.b.prompt
+        self.function = shout
+        self.plain = [1, "x", {"y": None}]
+        self.plain.append(self.plain)
+        self.parent = self
+
+    @property
+    def trap(self):
+        raise RuntimeError("a property must not run")
+
+    @bundle(trainable=True)
+    def tidy(self, x):
+        return x.strip()
+
+    def forward(self, x):
+        return self.tidy(self.b(x))
+
+
+@model
+class Decorated:
+    """Kept."""
+
+    def __init__(self):
+        super().__init__()
+        self.p = Parameter("p")
+
+    @bundle(trainable=True)
+    def forward(self, x):
+        return x
+
+
+NAMES = [
+    "shared", "tidy", "b.prompt", "a.prompt", "parts.0.prompt", "parts.1.0.prompt", "parts.1.1.x",
+    "function",
+]  # fmt: skip
+
+
+def test_parameters_are_found_once_in_the_order_of_definition():
+    whole = Whole()
+
+    found = whole.parameters()
+
+    assert list(found) == NAMES
+    assert found["b.prompt"] is whole.b.prompt
+    assert found["tidy"] is whole.tidy.parameter
+    assert len(set(found.values())) == len(found)
+
+
+def test_two_parameters_of_one_name_are_an_error():
+    class Twice(Module):
+        def __init__(self):
+            self.d = {"1": Parameter("a"), 1: Parameter("b")}
+
+    with pytest.raises(ValueError, match=r"two parameters are called 'd\.1'"):
+        Twice().parameters()
+
+
+def test_state_goes_out_and_in_again():
+    one, other = Whole(), Whole()
+    one.b.prompt.set("new")
+    one.parts[1][1]["x"].set(7)
+
+    state = one.state()
+    other.load_state(state)
+
+    assert other.state() == state
+    assert state["b.prompt"] == "new" and state["parts.1.1.x"] == 7
+    assert other(node("!")).data == "new!"
+
+
+def test_state_is_a_copy():
+    class Shots(Module):
+        def __init__(self):
+            self.demos = Parameter([{"q": "1"}], kind="demos")
+
+    shots = Shots()
+    shots.state()["demos"][0]["q"] = "changed"
+
+    assert shots.demos.data == [{"q": "1"}]
+
+
+def test_a_state_that_is_refused_changes_nothing():
+    whole = Whole()
+    before = whole.state()
+
+    with pytest.raises(ValueError, match=r"parameter parts\.1\.1\.x: it must be a number"):
+        whole.load_state({"b.prompt": "new", "parts.1.1.x": "five"})
+    with pytest.raises(ValueError, match="parameter tidy: the code must define `tidy`"):
+        whole.load_state({"b.prompt": "new", "tidy": "x = 1"})
+    with pytest.raises(KeyError, match=r"unknown parameters \['c'\]"):
+        whole.load_state({"b.prompt": "new", "c": "x"})
+
+    assert whole.state() == before
+
+
+def test_instances_can_be_pickled_and_copied_with_their_parameters():
+    whole = Whole()
+    whole.a.prompt.set("mine")
+    whole.tidy.parameter.set("def tidy(self, x):\n    return 1\n")
+
+    for other in (pickle.loads(pickle.dumps(whole)), copy.deepcopy(whole)):
+        assert other.state() == whole.state()
+        assert other.again is other.b.prompt
+        other.a.prompt.set("theirs")
+        other.load_state({"function": "def shout(x):\n    return 2\n"})
+    assert whole.a.prompt.data == "mine"
+    assert shout("a").data == "A"
+
+
+def test_a_decorated_class_is_a_module_and_can_be_pickled():
+    one = Decorated()
+
+    assert isinstance(one, Module) and Decorated.__doc__ == "Kept."
+    assert list(one.parameters()) == ["forward", "p"]
+    assert one(3).data == 3  # pyright: ignore[reportCallIssue]
+    assert pickle.loads(pickle.dumps(one)).state() == one.state()
+
+
+def test_a_module_without_forward_says_so():
+    with pytest.raises(NotImplementedError, match="Module has no forward"):
+        Module()(1)
