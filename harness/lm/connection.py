@@ -1,0 +1,160 @@
+"""One keep-alive HTTP connection whose every wait ends at a deadline."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.errors import LMTimeout, LMUnavailable
+from harness.lm.calls import Transient
+from harness.lm.deadlines import Deadlines
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, read to its end."""
+
+    status: int
+    content_type: str
+    retry_after: str | None
+    body: bytes
+
+
+class Connection(http.client.HTTPConnection):
+    """A connection for one thread at a time, opened when it is first used.
+
+    `tls` None means plain HTTP. Only the resolver's own patience bounds looking a host name up.
+    """
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, deadlines: Deadlines):
+        super().__init__(host, port)
+        self.default_port = 80 if tls is None else 443
+        self._tls = tls
+        self._deadlines = deadlines
+        self._deadline = 0.0
+        # http.client forgets its socket once it knows that the server will close after the reply,
+        # but the deadline must still be able to end the reading of that reply.
+        self._wire: socket.socket | None = None
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        timeout_s: float,
+    ) -> Answer:
+        """Send one request and read the answer. Raises Transient, LMTimeout, LMUnavailable.
+
+        A request is never sent twice. A connection that the server closed while it was idle is
+        opened anew first, when nothing of the request has been sent.
+        """
+        self._deadline = time.monotonic() + timeout_s
+        if self.sock is not None and not self._is_idle():
+            self.drop()
+        ticket = self._deadlines.watch(self._deadline, self._cut)
+        try:
+            self.request(method, path, body, dict(headers))
+            response = self.getresponse()
+            answer = Answer(
+                response.status,
+                response.getheader("content-type", ""),
+                response.getheader("retry-after"),
+                response.read(),
+            )
+            failure = None
+        except (OSError, UnicodeError, http.client.HTTPException) as e:
+            answer, failure = None, e
+        except BaseException:
+            self._deadlines.forget(ticket)
+            self.drop()
+            raise
+        in_time = self._deadlines.forget(ticket)
+        if answer is None or not in_time:
+            self.drop()
+        if not in_time or isinstance(failure, TimeoutError):
+            raise LMTimeout(f"no complete reply within {timeout_s:g} s") from failure
+        if answer is None:
+            raise _explained(failure, self.host) from failure
+        return answer
+
+    def connect(self) -> None:
+        """Open the connection before the deadline."""
+        self._wire = self._reach()
+        if self._tls is not None:
+            wrapped = self._tls.wrap_socket(
+                self._wire, server_hostname=self.host, do_handshake_on_connect=False
+            )
+            self._wire = wrapped
+            wrapped.do_handshake()
+        self.sock = self._wire
+
+    def drop(self) -> None:
+        """Close the connection; it opens again when used."""
+        self.close()
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+
+    def _reach(self) -> socket.socket:
+        """Connect to the first address of the host that answers."""
+        failure: OSError = OSError(f"{self.host} has no address")
+        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        for family, kind, protocol, _, address in found:
+            wire = socket.socket(family, kind, protocol)
+            try:
+                wire.settimeout(max(0.001, self._deadline - time.monotonic()))
+                wire.connect(address)
+                # From here on the deadline alone ends a wait.
+                wire.settimeout(None)
+                wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return wire
+            except OSError as e:
+                wire.close()
+                failure = e
+        raise failure
+
+    def _is_idle(self) -> bool:
+        """Tell whether the connection is open and silent; a readable one was closed, or is off."""
+        wire = self._wire
+        if wire is None:
+            return False
+        try:
+            wire.settimeout(0)
+            socket.socket.recv(wire, 1, socket.MSG_PEEK)  # beneath TLS
+        except BlockingIOError:
+            wire.settimeout(None)
+            return True
+        except OSError:
+            return False
+        return False
+
+    def _cut(self) -> None:
+        """End every wait on the socket; called at the deadline, from another thread."""
+        wire = self._wire
+        if wire is not None:
+            with contextlib.suppress(OSError):  # closed a moment ago: nothing waits for it
+                socket.socket.shutdown(wire, socket.SHUT_RDWR)
+
+
+def _explained(failure: Exception | None, host: str) -> Exception:
+    """Return what a failed exchange means to the caller."""
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        why = failure.verify_message
+        return LMUnavailable(f"the certificate of {host} is not valid: {why}; check the address")
+    if isinstance(failure, http.client.IncompleteRead):
+        return Transient("the reply was cut off")
+    if isinstance(failure, http.client.RemoteDisconnected):
+        return Transient("the server closed the connection without a reply")
+    if isinstance(failure, socket.gaierror | UnicodeError):
+        return Transient(f"the host name {host} cannot be looked up")
+    if isinstance(failure, ConnectionRefusedError):
+        return Transient(f"nothing listens at the address of {host}: connection refused")
+    if isinstance(failure, OSError):
+        return Transient(f"the connection failed: {failure.strerror or type(failure).__name__}")
+    return Transient(f"the answer is not valid HTTP: {type(failure).__name__}")
