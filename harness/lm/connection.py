@@ -25,86 +25,97 @@ class Answer:
     body: bytes
 
 
-class Connection(http.client.HTTPConnection):
+class Connection:
     """A connection for one thread at a time, opened when it is first used.
 
     `tls` None means plain HTTP. Only the resolver's own patience bounds looking a host name up.
     """
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, deadlines: Deadlines):
-        super().__init__(host, port)
-        self.default_port = 80 if tls is None else 443
+        self._host = host
+        self._port = port
         self._tls = tls
         self._deadlines = deadlines
         self._deadline = 0.0
-        # http.client forgets its socket once it knows that the server will close after the reply,
-        # but the deadline must still be able to end the reading of that reply.
         self._wire: socket.socket | None = None
 
     def ask(
         self,
         method: str,
         path: str,
-        body: bytes | None,
+        body: bytes,
         headers: Mapping[str, str],
         timeout_s: float,
     ) -> Answer:
         """Send one request and read the answer. Raises Transient, LMTimeout, LMUnavailable.
 
         A request is never sent twice. A connection that the server closed while it was idle is
-        opened anew first, when nothing of the request has been sent.
+        opened anew first, when nothing of the request has been sent. No header may hold a line end.
         """
         self._deadline = time.monotonic() + timeout_s
-        if self.sock is not None and not self._is_idle():
-            self.drop()
+        if not self._is_idle():
+            self.close()
         ticket = self._deadlines.watch(self._deadline, self._cut)
+        answer, failure = None, None
         try:
-            self.request(method, path, body, dict(headers))
-            response = self.getresponse()
+            answer = self._exchange(method, self._message(method, path, body, headers))
+        except (OSError, UnicodeError, http.client.HTTPException) as e:
+            failure = e
+        finally:
+            in_time = self._deadlines.forget(ticket)
+            if answer is None or not in_time:
+                self.close()
+        if not in_time or isinstance(failure, TimeoutError):
+            raise LMTimeout(f"no complete reply within {timeout_s:g} s") from failure
+        if answer is None:
+            raise _explained(failure, self._host) from failure
+        return answer
+
+    def close(self) -> None:
+        """Close the connection; it opens again when used."""
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+
+    def _exchange(self, method: str, message: bytes) -> Answer:
+        wire = self._wire or self._open()
+        wire.sendall(message)
+        with http.client.HTTPResponse(wire, method=method) as response:
+            response.begin()
             answer = Answer(
                 response.status,
                 response.getheader("content-type", ""),
                 response.getheader("retry-after"),
                 response.read(),
             )
-            failure = None
-        except (OSError, UnicodeError, http.client.HTTPException) as e:
-            answer, failure = None, e
-        except BaseException:
-            self._deadlines.forget(ticket)
-            self.drop()
-            raise
-        in_time = self._deadlines.forget(ticket)
-        if answer is None or not in_time:
-            self.drop()
-        if not in_time or isinstance(failure, TimeoutError):
-            raise LMTimeout(f"no complete reply within {timeout_s:g} s") from failure
-        if answer is None:
-            raise _explained(failure, self.host) from failure
+            closes = response.will_close
+        if closes:
+            self.close()
         return answer
 
-    def connect(self) -> None:
-        """Open the connection before the deadline."""
-        self._wire = self._reach()
-        if self._tls is not None:
-            wrapped = self._tls.wrap_socket(
-                self._wire, server_hostname=self.host, do_handshake_on_connect=False
-            )
-            self._wire = wrapped
-            wrapped.do_handshake()
-        self.sock = self._wire
+    def _message(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+        """Return head and body as one piece: one system call, one packet."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host}:{self._port}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"Content-Length: {len(body)}", "", ""]
+        return "\r\n".join(lines).encode("ascii") + body
 
-    def drop(self) -> None:
-        """Close the connection; it opens again when used."""
-        self.close()
-        if self._wire is not None:
-            self._wire.close()
-            self._wire = None
+    def _open(self) -> socket.socket:
+        """Open the connection before the deadline."""
+        wire = self._wire = self._reach()
+        if self._tls is not None:
+            # The handshake comes apart, so that the deadline can end it.
+            wire = self._wire = self._tls.wrap_socket(
+                wire, server_hostname=self._host, do_handshake_on_connect=False
+            )
+            wire.do_handshake()
+        return wire
 
     def _reach(self) -> socket.socket:
         """Connect to the first address of the host that answers."""
-        failure: OSError = OSError(f"{self.host} has no address")
-        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        failure: OSError = OSError(f"{self._host} has no address")
+        found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         for family, kind, protocol, _, address in found:
             wire = socket.socket(family, kind, protocol)
             try:

@@ -115,7 +115,7 @@ class OpenAICompatible:
         """Ask for the list of models within 3 s. Raises LMUnavailable with one line."""
         where = f"{self.endpoint.host}:{self.endpoint.port}"
         try:
-            answer = self._ask("GET", "/models", None, PREFLIGHT_S)
+            answer = self._ask("GET", "/models", b"", PREFLIGHT_S)
         except LMTimeout as e:
             raise LMUnavailable(
                 f"{where} does not answer within {PREFLIGHT_S:g} s; start the server or check "
@@ -137,7 +137,7 @@ class OpenAICompatible:
     def close(self) -> None:
         """Close the idle connections and end the deadlines' thread."""
         while self._idle:
-            self._idle.pop().drop()
+            self._idle.pop().close()
         self.deadlines.close()
 
     def _complete(self, request: Request, timeout_s: float, with_schema: bool) -> RawReply:
@@ -149,7 +149,7 @@ class OpenAICompatible:
         raw = parse_reply(answer.content_type, answer.body, self.key)
         return replace(raw, cost_usd=self.cost_usd)
 
-    def _ask(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Answer:
+    def _ask(self, method: str, path: str, body: bytes, timeout_s: float) -> Answer:
         connection = self._connection()
         try:
             return connection.ask(method, self.endpoint.path + path, body, self._headers, timeout_s)
