@@ -1,6 +1,7 @@
 """@bundle: one traced operation, failing lines, code as a parameter, hidden dependencies."""
 
 import copy
+import functools
 import pickle
 
 import pytest
@@ -325,10 +326,33 @@ def test_methods_have_one_code_parameter_per_instance():
 
     with use_code_runner(run_here):
         assert one.solve("a", hint="b").data == "A"
+    rule.set("def solve(self, question, *, hint):\n    return repr(self)")
+    with use_code_runner(run_here):
+        assert one.solve("a").data == "None"
     assert other.solve("a", hint="b").data == "a b"
     made = other.solve(node("a"))
     assert list(made.inputs) == ["question", "hint", "__code"]
     assert Solver.solve(other, "a").inputs["__code"] is other.solve.parameter
+
+
+def test_a_function_put_into_a_class_stays_a_function():
+    class Holder:
+        tool = add_one
+
+    assert add_one(1).data == 2
+    assert Holder.tool(1).data == 2
+
+
+def test_what_has_no_name_or_nowhere_to_keep_its_code_says_so():
+    class Slotted:
+        __slots__ = ()
+        solve = Solver.solve
+
+    with pytest.raises(TypeError, match="without __slots__"):
+        Slotted().solve("a")
+    for thing in (5, functools.partial(int, base=2)):
+        with pytest.raises(TypeError, match="a function with a name"):
+            bundle(thing)
 
 
 def test_methods_of_one_name_and_overridden_methods_stay_apart():

@@ -5,7 +5,15 @@ import pickle
 
 import pytest
 
-from harness.trace import Module, Parameter, bundle, model, node
+from harness.trace import (
+    Module,
+    Parameter,
+    TraceMissingInputsError,
+    bundle,
+    model,
+    node,
+    stop_tracing,
+)
 
 
 @bundle(trainable=True)
@@ -22,8 +30,6 @@ class Part(Module):
 
 
 class Whole(Module):
-    shared = Parameter("class", name="shared")
-
     def __init__(self):
         self.b = Part("b")
         self.a = Part("a")
@@ -60,7 +66,7 @@ class Decorated:
 
 
 NAMES = [
-    "shared", "tidy", "b.prompt", "a.prompt", "parts.0.prompt", "parts.1.0.prompt", "parts.1.1.x",
+    "tidy", "b.prompt", "a.prompt", "parts.0.prompt", "parts.1.0.prompt", "parts.1.1.x",
     "function",
 ]  # fmt: skip
 
@@ -83,6 +89,31 @@ def test_two_parameters_of_one_name_are_an_error():
 
     with pytest.raises(ValueError, match=r"two parameters are called 'd\.1'"):
         Twice().parameters()
+
+
+def test_a_parameter_that_instances_would_share_is_an_error():
+    class Shared(Module):
+        kept = (Parameter("a"),)
+
+    class Static(Module):
+        f = staticmethod(shout)
+
+    for cls, name in ((Shared, "kept"), (Static, "f")):
+        with pytest.raises(ValueError, match=rf"{cls.__name__}\.{name} holds a parameter that all"):
+            cls().parameters()
+
+
+def test_an_overridden_trainable_method_is_listed_once_under_its_name():
+    class Child(Whole):
+        @bundle(trainable=True)
+        def tidy(self, x):
+            return super().tidy(x).data
+
+    child = Child()
+    with stop_tracing(), pytest.raises(TraceMissingInputsError):
+        child.tidy("a ")
+
+    assert [name for name in child.parameters() if "tidy" in name] == ["tidy"]
 
 
 def test_state_goes_out_and_in_again():

@@ -89,9 +89,13 @@ def test_a_body_cannot_change_its_inputs_nor_its_recorded_result():
         return items
 
     grown = grow(demos)
+    new = [{"q": "4"}]
     kept[0].clear()  # pyright: ignore[reportAttributeAccessIssue]
 
     assert demos.data == [{"q": "1"}]
+    demos.set(new)
+    new.clear()
+    assert demos.data == [{"q": "4"}]
     assert grown.data == [{"q": "2"}, {"q": "3"}]
 
 

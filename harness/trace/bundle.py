@@ -118,8 +118,8 @@ class Bundle:
     __qualname__: str
 
     def __init__(self, function: Callable[..., object], options: Options) -> None:
-        functools.update_wrapper(self, function)
         _require_plain(function)
+        functools.update_wrapper(self, function)
         self.function = function
         self.options = options
         self.op = options.name or self.__name__
@@ -148,10 +148,10 @@ class Bundle:
         """Return the instance's own code parameter; None if the bundle is not trainable."""
         if self._source is None:
             return None
-        if not hasattr(instance, "__dict__"):
+        if not isinstance(getattr(instance, "__dict__", None), dict):
             raise TypeError(
                 f"{type(instance).__name__} has no __dict__ to keep the code parameter of "
-                f"{self.__qualname__} in; remove its __slots__"
+                f"{self.__qualname__} in; use it on instances, of a class without __slots__"
             )
         own: dict[str, Parameter] = vars(instance).setdefault(CODE_PARAMETERS, {})
         found = own.get(self.__qualname__)
@@ -161,7 +161,9 @@ class Bundle:
         return found
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._is_method = True
+        # Another function's bundle may be put into a class, too, and stays a function elsewhere.
+        if self.__qualname__ == f"{owner.__qualname__}.{name}":
+            self._is_method = True
 
     @overload
     def __get__(self, instance: None, owner: type) -> Bundle: ...
@@ -222,11 +224,14 @@ class Bundle:
         return lambda *args, **kwargs: runner(source, name, args, kwargs), True
 
     def _check_reads(self, reads: set[Node], inputs: Mapping[str, Node], mark: int) -> None:
-        """Refuse reads of nodes that are older than the call and no inputs of it."""
+        """Refuse reads of parameters and older nodes that are no inputs of the call.
+
+        The code parameter of a method may be made in the call; it is a dependency all the same.
+        """
         if not reads:
             return
-        known = set(inputs.values())
-        outside = [n for n in sorted(reads, key=_index) if n.index < mark and n not in known]
+        unknown = sorted(reads - set(inputs.values()), key=_index)
+        outside = [n for n in unknown if n.index < mark or isinstance(n, Parameter)]
         if outside and not self.options.allow_external_dependencies:
             raise TraceMissingInputsError(
                 f"{self.__qualname__} reads {', '.join(map(repr, outside[:3]))} which it does not "
@@ -294,8 +299,10 @@ def bundle(function: Callable[..., object] | None = None, /, **options: Any) -> 
 
 
 def _require_plain(function: object) -> None:
-    if not callable(function):
-        raise TypeError(f"@bundle needs a function, not {type(function).__name__}; put it below")
+    if not callable(function) or not hasattr(function, "__qualname__"):
+        raise TypeError(
+            f"@bundle needs a function with a name, not {type(function).__name__}; wrap it in a def"
+        )
     test = inspect.unwrap(function)
     if inspect.iscoroutinefunction(test) or inspect.isgeneratorfunction(test):
         raise TypeError(

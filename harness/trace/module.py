@@ -26,9 +26,10 @@ class Module:
     def parameters(self) -> dict[str, Parameter]:
         """Return every parameter once, in the order of definition, by dotted attribute path.
 
-        Searched are attributes of the class and then of the instance: parameters, modules,
-        trainable bundles, and lists, tuples and dicts of these. A parameter reached by two paths
-        has the name of the first. Raises ValueError if two parameters have the same name.
+        Searched are the trainable methods and then the attributes of the instance: parameters,
+        modules, trainable bundles, and lists, tuples and dicts of these. A parameter reached by
+        two paths has the name of the first. Raises ValueError if two parameters have the same
+        name, or if the class itself holds one, because copies could not differ in it.
         """
         found: dict[str, Parameter] = {}
         seen: set[int] = set()
@@ -111,8 +112,13 @@ def _attributes(module: Module) -> Iterator[tuple[str, object]]:
             continue
         if isinstance(value, Bundle):
             yield name, BoundBundle(value, module)
-        elif isinstance(value, Parameter | Module | list | tuple | dict):
-            yield name, cast("object", value)
+            continue
+        shared = cast("object", value.__func__) if isinstance(value, staticmethod) else value
+        if next(_walk(shared, name, set()), None) is not None:
+            raise ValueError(
+                f"{type(module).__name__}.{name} holds a parameter that all instances would share; "
+                "set it in __init__, or use a trainable method"
+            )
     for name, value in list(own.items()):
         if name != CODE_PARAMETERS:
             yield name, value
