@@ -78,7 +78,7 @@ class _Failure:
     timed_out: bool = False
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class LM:
     """The door to one model for one side. Thread-safe: one LM serves all cells of a run.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.config import LocalSettings
-from harness.errors import LMUnavailable
+from harness.errors import LMRefused, LMUnavailable
 from harness.lm.calls import RawReply, Request, Transient
 from harness.lm.deadlines import Deadlines
 from harness.lm.openai_http import OpenAICompatible, parse_reference
@@ -37,6 +37,7 @@ class LocalModel:
         exact = settings.serving == "exact"
         n_servers = min(jobs, n_cores) if exact else 1
         self.n_parallel = n_servers if exact else jobs
+        self._context_tokens = settings.context_tokens
         self._child = _Child(
             {
                 "model": str(path),
@@ -63,6 +64,11 @@ class LocalModel:
         lane = self._free.get()
         try:
             return lane(request, timeout_s)
+        except LMRefused as e:
+            if "context size" in str(e):
+                limit = f"local.context_tokens={self._context_tokens}"
+                raise LMRefused(f"the prompt is too long for {limit}; raise it ({e})") from e
+            raise
         except Transient as e:
             if (ended := self._child.ended()) is not None:
                 raise LMUnavailable(f"the embedded model's process ended: {ended}") from e
