@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 _MARKER = re.compile(
-    r"(?P<open>\*\*|__)?\banswer[ \t]{0,3}(?:\*\*|__)?[ \t]{0,3}:[ \t]{0,3}(?:\*\*(?!\S)|__(?!\S))?"
+    r"(?P<open>\*\*|__)?(?:\bfinal )?\banswer[ \t]{0,3}(?:\*\*|__)?[ \t]{0,3}:[ \t]{0,3}"
+    r"(?:\*\*(?!\S)|__(?!\S))?"
     r"|\bthe[ \t]answer[ \t]is\b[ \t]{0,3}:?",
     re.IGNORECASE,
 )

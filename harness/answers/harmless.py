@@ -83,4 +83,4 @@ def _is_small(exponent: ast.expr) -> bool:
 
 def _power_depth(node: ast.AST) -> int:
     deepest = max(map(_power_depth, ast.iter_child_nodes(node)), default=0)
-    return deepest + isinstance(node, ast.Pow)
+    return deepest + (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow))
