@@ -92,12 +92,14 @@ UNREACHABLE = {
     "movie_recommendation": frozenset({"Monsters, Inc"}),
     "ruin_names": frozenset({"dearth, wind, & fire", "rita, sue and bob poo"}),
 }
+# textgrad is 50/100/100 where a task has 250 different rows; penguins_in_a_table has too few.
 PRESETS = {
-    "default": SplitSizes(30, 30, 100),
+    "default": SplitSizes(20, 20, 100),
     "quick": SplitSizes(12, 12, 24),
     "trace": SplitSizes(15, 5, None),
-    "textgrad": SplitSizes(50, 100, 100),
+    "textgrad": SplitSizes(50, 100, None),
 }
+TOO_SMALL_FOR_TEXTGRAD = frozenset({"penguins_in_a_table"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ class BBH:
     @property
     def presets(self) -> Mapping[str, SplitSizes]:
         """Named split sizes."""
-        return PRESETS
+        left_out = {"textgrad"} if self.variant in TOO_SMALL_FOR_TEXTGRAD else set[str]()
+        return {name: sizes for name, sizes in PRESETS.items() if name not in left_out}
 
     @property
     def _form(self) -> Form:

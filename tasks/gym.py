@@ -148,7 +148,7 @@ def _distinct(generator: str, seed: int, n: int, taken: frozenset[str]) -> list[
             found.setdefault(example.content, example)
     if len(found) < n:
         raise DataError(
-            f"gym/{generator} gave {len(found)} distinct examples in {n * MAX_TRIES} tries; "
+            f"gym/{generator} gave only {len(found)} distinct examples in {n * MAX_TRIES} tries; "
             f"{n} are asked for; ask for fewer, or take another generator"
         )
     return list(found.values())

@@ -52,8 +52,8 @@ INSTRUCTION = (
 OBJECTIVE = (
     "Answer multiple-choice questions: the letter of the final answer must be the right one."
 )
-# college_chemistry has 13 rows in validation and dev together, some subjects 100 in test.
-ONE = {"default": SplitSizes(5, 5, 80), "quick": SplitSizes(5, 5, 24)}
+# college_physics has 8 rows in validation and dev together that test does not repeat.
+ONE = {"default": SplitSizes(4, 4, 80), "quick": SplitSizes(4, 4, 24)}
 ALL = {"default": SplitSizes(50, 50, 200), "quick": SplitSizes(12, 12, 24)}
 
 
