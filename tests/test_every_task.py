@@ -226,9 +226,9 @@ def test_a_wrong_answer_is_told_what_was_expected(ref: str, load: Load):
 
     for output in ("", "Answer:", "Answer: certainly purple", "I do not know"):
         score = task.score(example, output)
-        if score.value < 1.0:  # game_of_life_halting takes any text for False
-            assert example.target in score.feedback
-            assert "Correct" not in score.feedback
+        assert score.value < 1.0
+        assert example.target in score.feedback
+        assert "Correct" not in score.feedback
 
 
 @pytest.mark.parametrize("ref", REFS)
