@@ -74,6 +74,22 @@ def test_a_reply_depends_on_its_request_alone(opened: OpenedModel):
     assert all(0 < raw.completion_tokens <= 8 for raw in alone)
 
 
+def test_a_prompt_whose_beginning_is_known_gets_the_same_reply(weights: Path):
+    shots = " ".join(f"Question {n}: is {n} even? Answer: {n % 2 == 0}." for n in range(20))
+    requests = [ask(f"{shots} Is {w} nice?", max_tokens=8) for w in WORDS[:4]]
+    model = LocalModel(weights, 1, LocalSettings(context_tokens=1024))
+
+    first = [model(request, 60).text for request in requests]
+    again = [model(request, 60).text for request in requests[::-1]][::-1]
+    model.close()
+    fresh = LocalModel(weights, 1, LocalSettings(context_tokens=1024))
+    alone = fresh(requests[-1], 60).text
+    fresh.close()
+
+    assert first == again
+    assert alone == first[-1]
+
+
 def test_a_local_reply_costs_nothing(opened: OpenedModel):
     assert opened.transport(ask("Hi", max_tokens=1), 60).cost_usd == 0.0
 

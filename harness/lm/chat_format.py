@@ -23,10 +23,8 @@ NO_COUNTS = (
 TRANSIENT_STATUS = frozenset({408, 409, 425, 429})
 
 
-def request_body(
-    request: Request, model: str, extra: Mapping[str, JSON], with_schema: bool
-) -> bytes:
-    """Return the JSON body of POST /chat/completions; `extra` holds fields of one server kind."""
+def request_body(request: Request, model: str, with_schema: bool) -> bytes:
+    """Return the JSON body of POST /chat/completions."""
     body: dict[str, JSON] = {
         "model": model,
         "messages": [dict(message) for message in request.messages],
@@ -34,7 +32,6 @@ def request_body(
         "top_p": request.top_p,
         "max_tokens": request.max_tokens,
         "seed": request.seed,
-        **extra,
     }
     if with_schema:
         body["response_format"] = response_format(request.schema)

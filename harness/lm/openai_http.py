@@ -10,7 +10,6 @@ import re
 import ssl
 import time
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
@@ -19,7 +18,7 @@ from harness.lm.calls import RawReply, Request, Transient
 from harness.lm.chat_format import error_text, parse_reply, raise_for_status, request_body
 from harness.lm.connection import Answer, Connection
 from harness.lm.deadlines import Deadlines
-from harness.types import JSON, canonical
+from harness.types import canonical
 
 PREFLIGHT_S = 3.0
 KEY_VARIABLE = "OPTORACE_API_KEY"
@@ -73,14 +72,13 @@ class OpenAICompatible:
     """A transport that speaks HTTP itself; thread-safe.
 
     Idle connections are kept and shared, so that they outlive the threads of one evaluation; there
-    are never more than calls in flight. `extra` goes into each body. `cost_usd` is a call's price.
+    are never more than calls in flight. `cost_usd` is a call's price.
     The key is sent, and hidden in whatever the server says; it is in no repr, error or record.
     """
 
     endpoint: Endpoint
     model: str
     key: str = field(default="", repr=False)
-    extra: Mapping[str, JSON] = field(default_factory=dict[str, JSON])
     cost_usd: float | None = None
     deadlines: Deadlines = field(default_factory=Deadlines, repr=False)
     _idle: deque[Connection] = field(default_factory=deque["Connection"], init=False, repr=False)
@@ -141,7 +139,7 @@ class OpenAICompatible:
         self.deadlines.close()
 
     def _complete(self, request: Request, timeout_s: float, with_schema: bool) -> RawReply:
-        body = request_body(request, self.model, self.extra, with_schema)
+        body = request_body(request, self.model, with_schema)
         answer = self._ask("POST", "/chat/completions", body, timeout_s)
         if with_schema and answer.status in (400, 422):
             raise _BadRequest

@@ -1,7 +1,8 @@
 """The child process that serves an embedded model; it ends when its parent does, however that ends.
 
 Run as a file, so that it needs nothing of this package:
-    python server.py '{"model": PATH, "servers": 2, "slots": 1, "context": 4096, "threads": 1}'
+    python server.py '{"model": PATH, "servers": 2, "slots": 1, "context": 4096, "threads": 1,
+                       "flash_attention": false, "cache_mib": 512}'
 One JSON line on stdout lists the servers' addresses; everything else goes to stderr.
 """
 
@@ -45,7 +46,12 @@ def _serve(settings: dict[str, Any]) -> Any:
     p.cont_batching = True
     p.cpuparams.n_threads = settings["threads"]
     p.cpuparams_batch.n_threads = settings["threads"]
-    p.cache_ram_mib = 0
+    p.cache_ram_mib = settings["cache_mib"]
+    modes = x.llama_flash_attn_type
+    on = settings["flash_attention"]
+    p.flash_attn_type = (
+        modes.LLAMA_FLASH_ATTN_TYPE_AUTO if on else modes.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    )
     p.warmup = False
     p.ui = False
     p.verbosity = -1

@@ -24,7 +24,7 @@ class ChainOfThoughtWithExtractor(Module):
     @bundle(trainable=True, description="Takes the short answer out of the model's reply.")
     def extract(self, reply: str) -> str:
         """Return the text after the last 'Answer:', or the last line if there is none."""
-        head, marker, tail = reply.rpartition("Answer:")
+        _head, marker, tail = reply.rpartition("Answer:")
         lines = [line.strip() for line in (tail if marker else reply).splitlines() if line.strip()]
         if not lines:
             return ""
