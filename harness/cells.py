@@ -40,7 +40,7 @@ def cell_key(config: RunConfig, names: Mapping[str, str], splits: Splits, seed: 
         "optimizer_lm": cast("JSON", asdict(config.optimizer_lm)),
         "local": cast("JSON", asdict(config.local)),
         "budget": cast("JSON", asdict(config.budget)),
-        "options": dict(config.options.get(names["optimizer_ref"], {})),
+        "options": dict(config.options.get(names["optimizer"], {})),
     }
     shown = ("task", "program", "optimizer", "model", "optimizer_model")
     return CellKey(id=content_hash(identity), seed=seed, **{name: names[name] for name in shown})

@@ -8,10 +8,10 @@ import io
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -19,6 +19,7 @@ from harness.errors import Interrupted, OptoraceError
 
 if TYPE_CHECKING:
     from harness.config import RunConfig
+    from harness.registry import Kind
 
 KINDS = ("tasks", "optimizers", "programs", "models", "reports")
 FORMATS = ("table", "markdown", "latex", "csv", "json")
@@ -130,14 +131,14 @@ def list_names(kind: str) -> None:
         from harness.lm import CATALOGUE
 
         for name, weights in CATALOGUE.items():
-            click.echo(f"local/{name}  {weights.n_bytes / 1e6:.0f} MB, {weights.licence}")
+            click.echo(f"local/{name}  {weights.size / 1e6:.0f} MB, {weights.license}")
         click.echo("local:/path/to/model.gguf")
         click.echo("openai-compatible:http://HOST:PORT/v1#MODEL")
         click.echo("PROVIDER/MODEL, for any provider that litellm knows, as openai/gpt-4.1-mini")
         return
     from harness import registry
 
-    for name in registry.list_tasks() if kind == "tasks" else registry.names(kind):
+    for name in registry.list_tasks() if kind == "tasks" else registry.names(cast("Kind", kind)):
         click.echo(name)
 
 
@@ -183,7 +184,7 @@ def _default_out(config: Path | None, settings: RunConfig) -> Path:
 
 
 @contextlib.contextmanager
-def _stoppable(stop: threading.Event) -> Iterator[None]:
+def _stoppable(stop: threading.Event) -> Generator[None]:
     """The first Ctrl-C or SIGTERM ends the run at the next call; a second one ends it at once."""
 
     def ask(signum: int, frame: object) -> None:
@@ -200,7 +201,7 @@ def _stoppable(stop: threading.Event) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _captured(log: Path) -> Iterator[None]:
+def _captured(log: Path) -> Generator[None]:
     """Send what libraries print to a file of the run folder: stdout belongs to the table."""
     with (
         log.open("a", encoding="utf-8") as file,

@@ -200,7 +200,7 @@ def _value(text: str) -> JSON:
 
 def _build(base: Any, data: Mapping[str, JSON], where: str, prefix: str) -> Any:
     """Return `base` with `data` laid over it, each name and type checked."""
-    hints = typing.get_type_hints(type(base))
+    hints = typing.get_type_hints(cast("type[Any]", type(base)))
     names = [f.name for f in fields(base)]
     changed: dict[str, Any] = {}
     for name, value in data.items():

@@ -59,6 +59,13 @@ class Rollouts:
         return self.known[key]
 
 
+def untyped_dspy() -> Any:
+    """Import dspy at the first use; its functions have no types to check against."""
+    import dspy
+
+    return dspy
+
+
 def holders(problem: Problem) -> list[Holder]:
     """Return the predictors of a problem's program: names with `.instruction` and `.demos`."""
     names = [n.removesuffix(DEMOS) for n in problem.parameters if n.endswith(DEMOS)]
@@ -79,7 +86,7 @@ def compile_with(
 
     `run(student, lm, trainset, metric)` calls DSPy's compile and returns the compiled program.
     """
-    import dspy
+    dspy = untyped_dspy()
 
     student = _module(problem, rollouts)
     lm = dspy.LM("optorace/optimizer", engine=_Engine(problem), cache=False, max_tokens=None)
@@ -100,13 +107,13 @@ def compile_with(
 
 def _module(problem: Problem, rollouts: Rollouts) -> Any:
     """Return the DSPy program. The class is made here because dspy is imported lazily."""
-    import dspy
+    dspy = untyped_dspy()
 
     class TracedProgram(dspy.Module):
         """Holds instructions and demos; `forward` runs our program under them."""
 
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__()  # pyright: ignore[reportUnknownMemberType]  # dspy has no types
             self.rollouts = rollouts
             for i, holder in enumerate(holders(problem)):
                 setattr(self, f"p{i}", _predict(holder, problem))
@@ -130,7 +137,7 @@ def _module(problem: Problem, rollouts: Rollouts) -> Any:
 
 
 def _predict(holder: Holder, problem: Problem) -> Any:
-    import dspy
+    dspy = untyped_dspy()
 
     fields: dict[str, Any] = {n: (str, dspy.InputField()) for n in holder.inputs}
     fields[holder.output] = (str, dspy.OutputField())
@@ -168,27 +175,28 @@ class _Engine:
 
     def complete(self, request: Any) -> Any:
         """Answer one request. The budget's end passes through DSPy as a BaseException."""
-        from dspy.lm15 import Message, Response, TextPart
-        from dspy.lm15 import Usage as DspyUsage
-
+        lm15 = untyped_dspy().lm15
         messages = [{"role": m.role, "content": m.text or ""} for m in request.messages]
         if request.system:
-            parts = request.system if isinstance(request.system, tuple) else (request.system,)
-            text = "\n\n".join(p if isinstance(p, str) else p.text for p in parts)
-            messages.insert(0, {"role": "system", "content": text})
-        wanted = request.config.response_format or {}
+            messages.insert(0, {"role": "system", "content": _system_text(request.system)})
+        wanted: dict[str, JSON] = request.config.response_format or {}
         reply = self._problem.ask(
             messages, schema=wanted.get("schema"), temperature=request.config.temperature
         )
-        usage = DspyUsage(
+        usage = lm15.Usage(
             input_tokens=reply.usage.prompt_tokens,
             output_tokens=reply.usage.completion_tokens,
             total_tokens=reply.usage.tokens,
         )
-        return Response(
+        return lm15.Response(
             id=None,
             model=request.model,
-            message=Message.assistant([TextPart(reply.text)]),
+            message=lm15.Message.assistant([lm15.TextPart(reply.text)]),
             finish_reason="stop",
             usage=usage,
         )
+
+
+def _system_text(system: Any) -> str:
+    parts: tuple[Any, ...] = (system,) if isinstance(system, str) else tuple(system)
+    return "\n\n".join(p if isinstance(p, str) else str(p.text) for p in parts)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from harness.errors import Interrupted, LMUnavailable
 from harness.lm import LM, Reply
@@ -15,7 +16,6 @@ from harness.trace import (
     CodeRunner,
     ExecutionError,
     Module,
-    Node,
     Trace,
     trace_of,
     use_code_runner,
@@ -118,9 +118,7 @@ class Evaluator:
             return None, trace_of(e.exception_node, parameters), _line(e.__cause__ or e)
         except Exception as e:  # noqa: BLE001 - a program under test may raise anything
             return None, None, _line(e)
-        output = node.data if isinstance(node, Node) else node
-        trace = trace_of(node, parameters) if isinstance(node, Node) else None
-        return output if isinstance(output, str) else str(output), trace, None
+        return str(node.data), trace_of(node, parameters), None
 
 
 def in_parallel(function: Callable[[A], B], items: Sequence[A], jobs: int) -> list[B]:
@@ -129,7 +127,9 @@ def in_parallel(function: Callable[[A], B], items: Sequence[A], jobs: int) -> li
     BaseException is carried home as a value: raised in a worker of joblib's thread pool it would
     end the worker and leave the pool waiting for ever.
     """
-    import joblib
+    parallel: Any = importlib.import_module(
+        "joblib"
+    )  # without types; not needed to read parameters
 
     def guarded(item: A) -> B | BaseException:
         try:
@@ -139,8 +139,8 @@ def in_parallel(function: Callable[[A], B], items: Sequence[A], jobs: int) -> li
 
     if jobs == 1 or len(items) < 2:
         return [function(item) for item in items]
-    pool = joblib.Parallel(n_jobs=min(jobs, len(items)), backend="threading", batch_size=1)
-    results = cast("list[B | BaseException]", pool(joblib.delayed(guarded)(i) for i in items))
+    pool = parallel.Parallel(n_jobs=min(jobs, len(items)), backend="threading")
+    results = cast("list[B | BaseException]", pool(parallel.delayed(guarded)(i) for i in items))
     for result in results:
         if isinstance(result, BaseException):
             raise result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -50,7 +50,7 @@ def read(store: Store) -> RunResult:
 
 
 @contextmanager
-def _opened(out: Path) -> Iterator[Store]:
+def _opened(out: Path) -> Generator[Store]:
     if not (out / DATABASE).is_file():
         raise StoreError(f"{out} holds no run; give the --out folder of an `optorace run`")
     store = Store(out)

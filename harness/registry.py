@@ -75,6 +75,12 @@ def load_report(ref: str) -> Callable[..., str]:
     return cast("Callable[..., str]", _attribute(find("reports", ref), "render", "report"))
 
 
+def name_of(ref: str) -> str:
+    """Return the name of a reference: of `./mine.py` it is `mine`, of a built-in the reference."""
+    target = ref.partition("#")[0]
+    return Path(target).stem if target.endswith(".py") else ref
+
+
 def names(kind: Kind) -> list[str]:
     """Return the names of all plugins of a kind that need no path, sorted; families once."""
     found = {p.stem for folder in _folders(kind) for p in folder.glob("*.py")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import platform
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -68,11 +68,15 @@ def run(config: RunConfig, out: Path, on_event: OnEvent, stop: threading.Event) 
     config = check(config)
     tasks = [(ref, registry.load_task(ref)) for ref in config.tasks]
     for ref in config.optimizers:
-        registry.load_optimizer(ref, config.options.get(ref, {}))
-    _refuse_idle_options(config)
+        registry.load_optimizer(ref, _options(config, ref))
     for ref in config.programs or [t.program for _, t in tasks]:
         registry.load_program(ref)
-    identities = {s: identify(lm.model) for s, lm in _sides(config).items()}
+    _refuse_twins("task", [task.name for _, task in tasks])
+    _refuse_twins("program", [registry.name_of(ref) for ref in config.programs])
+    _refuse_twins("optimizer", [registry.name_of(ref) for ref in config.optimizers])
+    _refuse_idle_options(config)
+    sides = _sides(config)
+    identities: dict[Side, str] = {side: identify(sides[side].model) for side in sides}
     with _locked(out) as store:
         _same_run(config, store, out)
         loaded = [_load(config, ref, task) for ref, task in tasks]
@@ -88,7 +92,7 @@ def run(config: RunConfig, out: Path, on_event: OnEvent, stop: threading.Event) 
 
 
 @contextmanager
-def _locked(out: Path) -> Iterator[Store]:
+def _locked(out: Path) -> Generator[Store]:
     """Open the store of a folder that no other process works on."""
     import filelock
 
@@ -129,8 +133,18 @@ def _flat(data: JSON, prefix: str = "") -> dict[str, JSON]:
     return dict(itertools.chain.from_iterable(p.items() for p in parts))
 
 
+def _options(config: RunConfig, ref: str) -> Mapping[str, JSON]:
+    return config.options.get(registry.name_of(ref), {})
+
+
+def _refuse_twins(what: str, names: Sequence[str]) -> None:
+    twins = [name for name in names if names.count(name) > 1]
+    if twins:
+        raise ConfigError(f"two {what}s are called {twins[0]}; rename one of the files")
+
+
 def _refuse_idle_options(config: RunConfig) -> None:
-    idle = sorted(set(config.options) - set(config.optimizers))
+    idle = sorted(set(config.options) - {registry.name_of(ref) for ref in config.optimizers})
     if idle:
         raise ConfigError(
             f"options are given for {idle[0]}, which is not raced; add --optimizer {idle[0]}"
@@ -188,10 +202,9 @@ def _keys(
             names = {
                 "task": found.task.name,
                 "task_digest": registry.find("tasks", found.ref).digest,
-                "program": Path(program).stem,
+                "program": registry.name_of(program),
                 "program_digest": registry.find("programs", program).digest,
-                "optimizer": Path(optimizer).stem,
-                "optimizer_ref": optimizer,
+                "optimizer": registry.name_of(optimizer),
                 "optimizer_digest": registry.find("optimizers", optimizer).digest,
                 "model": identities["task"],
                 "optimizer_model": identities["optimizer"],
@@ -264,8 +277,7 @@ def _run_cells(
                 jobs=config.jobs,
                 stop=stop,
             )
-            options = config.options.get(names.optimizer, {})
-            optimizer = registry.load_optimizer(names.optimizer, options)
+            optimizer = registry.load_optimizer(names.optimizer, _options(config, names.optimizer))
             on_event(Event("started", key=key, total=total))
             record = run_cell(
                 Plan(key, optimizer, bench, found.splits),

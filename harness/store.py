@@ -19,7 +19,7 @@ from harness.lm import RecordedCall
 from harness.types import JSON, Candidate, Rollout, Spend, Usage, canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     import sqlalchemy as sa
 
@@ -174,7 +174,7 @@ class Store:
 
 
 @contextmanager
-def _errors(path: Path) -> Iterator[None]:
+def _errors(path: Path) -> Generator[None]:
     """Turn what a file system or a database raises into one line."""
     import sqlalchemy.exc
 

@@ -10,7 +10,7 @@ Budget: at most |train| x rounds rollouts one after another, then |val|. No opti
 from dataclasses import dataclass
 from typing import Any
 
-from harness.dspy_bridge import Rollouts, compile_with
+from harness.dspy_bridge import Rollouts, compile_with, untyped_dspy
 from harness.problem import Problem
 from harness.types import Candidate
 
@@ -32,9 +32,7 @@ class DspyBootstrap:
         return candidate
 
     def _compile(self, student: Any, lm: Any, trainset: list[Any], metric: Any) -> Any:
-        import dspy
-
-        optimizer = dspy.BootstrapFewShot(
+        optimizer = untyped_dspy().BootstrapFewShot(
             metric=metric,
             metric_threshold=self.metric_threshold,
             max_bootstrapped_demos=self.max_bootstrapped_demos,

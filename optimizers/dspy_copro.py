@@ -11,7 +11,7 @@ about breadth optimizer calls a depth.
 from dataclasses import dataclass
 from typing import Any
 
-from harness.dspy_bridge import Rollouts, compile_with
+from harness.dspy_bridge import Rollouts, compile_with, untyped_dspy
 from harness.problem import Problem
 from harness.types import Candidate
 
@@ -32,9 +32,7 @@ class DspyCopro:
         return candidate
 
     def _compile(self, student: Any, lm: Any, trainset: list[Any], metric: Any) -> Any:
-        import dspy
-
-        optimizer = dspy.COPRO(
+        optimizer = untyped_dspy().COPRO(
             prompt_model=lm,
             metric=metric,
             breadth=self.breadth,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,6 @@ settings.register_profile("house", deadline=None)
 settings.load_profile("house")
 
 ROOT = Path(__file__).resolve().parent.parent
-_counts: dict[str, int] = {}
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +31,14 @@ def _no_keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in [n for n in os.environ if n.endswith("_API_KEY")]:
         monkeypatch.delenv(name)
     yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count the tests that had real rows and those that ran on rows made here."""
+    reports = terminalreporter.stats.get("passed", [])
+    rows = Counter(value for r in reports for name, value in r.user_properties if name == "rows")
+    if rows:
+        terminalreporter.write_line(
+            f"rows: {rows['real']} tests on real rows, {rows['made']} on made ones "
+            "(OPTORACE_DATA or ../shared/data names the folder with real rows)"
+        )

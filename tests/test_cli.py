@@ -48,6 +48,7 @@ def reply(request):
     a, b = (int(n) for n in re.findall(r"[0-9]+", asked)[-2:])
     return str(a + b) if "digits" in system or a % 2 == 0 else "a number"
 """
+SUMS = ["--task", "sums.py", "--optimizer", "none"]
 RACE = ["--task", "sums.py", "--lm", "script:model.py#reply"]
 FIELD = ["none", "best_of_n", "optoprime", "dspy_bootstrap", "dspy_copro"]
 
@@ -220,8 +221,7 @@ def test_ctrl_c_stops_cleanly_and_the_line_it_prints_goes_on(desk: Desk, raced) 
         (["run", "--task", "sums.py", "--optimizer", "none", "--lm", "openai/gpt-4.1-mini"], "KEY"),
         (["run", "--task", "sums.py", "--optimizer", "none", "--lm", "nobody/x"], "nobody/x"),
         (
-            ["run", "--task", "sums.py", "--optimizer", "none"]
-            + ["--lm", "openai-compatible:http://127.0.0.1:9/v1#m"],
+            ["run", *SUMS, "--lm", "openai-compatible:http://127.0.0.1:9/v1#m"],
             "127.0.0.1:9",
         ),
         (["run", "--task", "sums.py", "--optimizer", "none", "--lm", "local/smol"], "smollm2-135m"),

@@ -96,11 +96,21 @@ def test_a_wrong_budget_is_refused(item: str) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [["seeds=0"], ["jobs=0"], ["lm.temperature=-1"], ["lm.temperature=NaN"], ["lm.max_tokens=0"]]
-    + [["budget.rollouts=-1"], ["split.val=0"], ["tasks=[]"], ['tasks=["a","a"]'], ["lm.model="]],
+    ["seeds=0", "jobs=0", "lm.temperature=-1", "lm.temperature=NaN", "lm.max_tokens=0"],
 )
-def test_a_configuration_that_cannot_run_is_refused(settings: list[str]) -> None:
-    config = with_settings(RunConfig(tasks=("a",), optimizers=("b",)), settings)
+def test_a_setting_out_of_its_bounds_is_refused(settings: str) -> None:
+    config = with_settings(RunConfig(tasks=("a",), optimizers=("b",)), [settings])
+
+    with pytest.raises(ConfigError):
+        check(config)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["budget.rollouts=-1", "split.val=0", "tasks=[]", 'tasks=["a","a"]', "lm.model="],
+)
+def test_a_configuration_that_cannot_run_is_refused(settings: str) -> None:
+    config = with_settings(RunConfig(tasks=("a",), optimizers=("b",)), [settings])
 
     with pytest.raises(ConfigError):
         check(config)

@@ -1,4 +1,4 @@
-"""The conformance suite of optimizers: every one, on the same program, the same model, one budget."""
+"""The conformance suite of optimizers: every one, on one program, one model, one budget."""
 
 from __future__ import annotations
 

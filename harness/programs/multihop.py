@@ -5,7 +5,9 @@ is the question, the second is written from a first summary. Retrieval is BM25 o
 that come with the question, not over a whole encyclopaedia.
 """
 
+import importlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from harness.predict import Ask, Predict
 from harness.trace import Module, Node, apply
@@ -53,15 +55,13 @@ def retrieve(query: str, context: Sequence[Mapping[str, str]]) -> str:
 
     Ties and queries without a known word keep the paragraphs' order.
     """
-    import bm25s
-    from bm25s.tokenization import Tokenized
-
+    bm25s: Any = importlib.import_module("bm25s")  # without types; heavy, so not at the top
     texts = [f"{p['title']}: {p['text']}" for p in context]
     if not texts:
         return ""
     documents = bm25s.tokenize(texts, stopwords="en", show_progress=False)
     words = bm25s.tokenize([query], stopwords="en", show_progress=False, return_ids=False)
-    if not isinstance(documents, Tokenized) or not documents.vocab:
+    if not documents.vocab:
         return "\n".join(texts[:TOP_K])
     index = bm25s.BM25()
     index.index(documents, show_progress=False)
