@@ -28,13 +28,14 @@ class Refused(ValueError):
 def update_schema(parameters: Mapping[str, ParameterInfo]) -> JSON:
     """Return the JSON schema of {reasoning, suggestion: {parameter: value}}.
 
-    Demonstrations may be left out: a model that is made to write some writes wrong ones.
+    Every property is required, as strict modes of servers want it. Demonstrations may be null,
+    which keeps them: a weak model that is made to write some writes wrong ones.
     """
     values = {name: _value_schema(info) for name, info in parameters.items()}
     suggestion: JSON = {
         "type": "object",
         "properties": values,
-        "required": [name for name, info in parameters.items() if info.kind != "demos"],
+        "required": list(values),
         "additionalProperties": False,
     }
     return {
@@ -72,7 +73,11 @@ def read_update(
     suggestion = data.get("suggestion", data)
     if not isinstance(suggestion, Mapping):
         raise Refused(f"suggestion is a {type(suggestion).__name__}, not an object")
-    given = {k: v for k, v in suggestion.items() if k not in ("reasoning", "answer")}
+    given = {
+        name: value
+        for name, value in suggestion.items()
+        if name not in ("reasoning", "answer") and not _keeps(value, parameters.get(name))
+    }
     unknown = sorted(set(given) - set(parameters))
     if unknown:
         raise Refused(f"unknown parameter {unknown[0][:80]!r}")
@@ -113,7 +118,11 @@ def _value_schema(info: ParameterInfo) -> JSON:
         "required": list(fields),
         "additionalProperties": False,
     }
-    return {"type": "array", "items": item, "maxItems": 8}
+    return {"anyOf": [{"type": "null"}, {"type": "array", "items": item, "maxItems": 8}]}
+
+
+def _keeps(value: JSON, info: ParameterInfo | None) -> bool:
+    return value is None and info is not None and info.kind == "demos"
 
 
 def _typed(value: JSON, info: ParameterInfo) -> JSON:

@@ -50,11 +50,11 @@ OnEvent: TypeAlias = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """A task with its splits, or the reason why it has none."""
+    """A task with its splits; without data they are empty and `reason` says why."""
 
     ref: str
     task: Task
-    splits: Splits | None
+    splits: Splits
     reason: str = ""
 
 
@@ -82,9 +82,9 @@ def run(config: RunConfig, out: Path, on_event: OnEvent, stop: threading.Event) 
         loaded = [_load(config, ref, task) for ref, task in tasks]
         keys = _keys(config, loaded, identities)
         _write_facts(config, store, loaded, [key for key, _, _ in keys])
-        todo = [item for item in keys if item[2] and store.cell(item[0].id) is None]
+        todo = [item for item in keys if not item[2].reason and store.cell(item[0].id) is None]
         if todo:
-            _run_cells(config, store, todo, (on_event, len(keys), stop))
+            _run_cells(config, store, todo, _Watch(on_event, len(keys), stop))
         return read(store)
 
 
@@ -164,7 +164,7 @@ def _load(config: RunConfig, ref: str, task: Task) -> _Loaded:
         pools = task.load(rows, sizes, config.split.seed)
         return _Loaded(ref, task, split(pools, sizes, config.split.seed))
     except DataError as e:
-        return _Loaded(ref, task, None, str(e))
+        return _Loaded(ref, task, Splits((), (), (), ""), str(e))
 
 
 def _sizes(config: RunConfig, task: Task) -> SplitSizes:
@@ -179,7 +179,7 @@ def _sizes(config: RunConfig, task: Task) -> SplitSizes:
     return replace(preset, **given)
 
 
-Item: TypeAlias = "tuple[CellKey, _Names, _Loaded | None]"
+Item: TypeAlias = "tuple[CellKey, _Names, _Loaded]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,6 @@ class _Names:
 
     program: str
     optimizer: str
-    reason: str = ""
 
 
 def _keys(
@@ -209,11 +208,9 @@ def _keys(
                 "model": identities["task"],
                 "optimizer_model": identities["optimizer"],
             }
-            splits = found.splits or Splits((), (), (), "")
             for seed in range(config.seeds):
-                key = cell_key(config, names, splits, seed)
-                what = _Names(program, optimizer, found.reason)
-                items.append((key, what, found if found.splits else None))
+                key = cell_key(config, names, found.splits, seed)
+                items.append((key, _Names(program, optimizer), found))
     return items
 
 
@@ -225,8 +222,8 @@ def _write_facts(
         {
             "config": to_json(config),
             "versions": _versions(),
-            "sources": {f.task.name: f.splits.source for f in loaded if f.splits},
-            "splits": {f.task.name: _counts(f.splits) for f in loaded if f.splits},
+            "sources": {f.task.name: f.splits.source for f in loaded if not f.reason},
+            "splits": {f.task.name: _counts(f.splits) for f in loaded if not f.reason},
             "notes": [],
             "cells": [{**asdict(key), "reason": reasons[key.task]} for key in keys],
         }
@@ -251,13 +248,16 @@ def _versions() -> dict[str, JSON]:
 # ---- the cells
 
 
-def _run_cells(
-    config: RunConfig,
-    store: Store,
-    todo: Sequence[Item],
-    watch: tuple[OnEvent, int, threading.Event],
-) -> None:
-    on_event, total, stop = watch
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Who is told of what goes on, of how many cells, and who may end it."""
+
+    on_event: OnEvent
+    total: int
+    stop: threading.Event
+
+
+def _run_cells(config: RunConfig, store: Store, todo: Sequence[Item], watch: _Watch) -> None:
     with ExitStack() as stack:
         sandbox = Sandbox()
         stack.callback(sandbox.close)
@@ -265,56 +265,54 @@ def _run_cells(
 
         def one(item: Item) -> None:
             key, names, found = item
-            if stop.is_set() or found is None or found.splits is None:
-                raise Interrupted
-            bench = Bench(
-                task=found.task,
-                build=registry.load_program(names.program),
-                lm=lms["task"],
-                optimizer_lm=lms["optimizer"],
-                code_runner=sandbox.run,
-                seed=key.seed,
-                jobs=config.jobs,
-                stop=stop,
-            )
-            optimizer = registry.load_optimizer(names.optimizer, _options(config, names.optimizer))
-            on_event(Event("started", key=key, total=total))
-            record = run_cell(
-                Plan(key, optimizer, bench, found.splits),
-                config,
-                store,
-                lambda p: on_event(Event("progress", key=key, total=total, progress=p)),
-            )
-            ended = Progress(record.spend, record.val_score)
-            on_event(Event("ended", record.reason, key, total, ended))
-
-        def stopping(item: Item) -> None:
             try:
-                one(item)
+                if watch.stop.is_set():
+                    raise Interrupted
+                build = registry.load_program(names.program)
+                bench = Bench(
+                    task=found.task,
+                    build=build,
+                    lm=lms["task"],
+                    optimizer_lm=lms["optimizer"],
+                    code_runner=sandbox.run,
+                    seed=key.seed,
+                    jobs=config.jobs,
+                    stop=watch.stop,
+                )
+                _run_one(config, store, (key, names, found), bench, watch)
             except BaseException:
-                stop.set()  # one cell that cannot go on ends the run; the others stop at once
+                watch.stop.set()  # a cell that cannot go on ends the run; the others stop at once
                 raise
 
-        in_parallel(stopping, todo, min(config.jobs, CELLS_AT_ONCE))
+        in_parallel(one, todo, min(config.jobs, CELLS_AT_ONCE))
+
+
+def _run_one(config: RunConfig, store: Store, item: Item, bench: Bench, watch: _Watch) -> None:
+    key, names, found = item
+    optimizer = registry.load_optimizer(names.optimizer, _options(config, names.optimizer))
+    watch.on_event(Event("started", key=key, total=watch.total))
+    record = run_cell(
+        Plan(key, optimizer, bench, found.splits),
+        config,
+        store,
+        lambda p: watch.on_event(Event("progress", key=key, total=watch.total, progress=p)),
+    )
+    ended = Progress(record.spend, record.val_score)
+    watch.on_event(Event("ended", record.reason, key, watch.total, ended))
 
 
 def _open_models(
-    config: RunConfig,
-    store: Store,
-    stack: ExitStack,
-    watch: tuple[OnEvent, int, threading.Event],
+    config: RunConfig, store: Store, stack: ExitStack, watch: _Watch
 ) -> dict[Side, LM]:
     """Open each model once, also where both sides name the same one; they share its slots."""
-    on_event, total, stop = watch
     opened: dict[str, OpenedModel] = {}
     lms: dict[Side, LM] = {}
     for side, settings in _sides(config).items():
         if settings.model not in opened:
-            on_event(Event("note", f"opening {settings.model}", total=total))
+            watch.on_event(Event("note", f"opening {settings.model}", total=watch.total))
             opened[settings.model] = resolve(settings.model, jobs=config.jobs, local=config.local)
             stack.callback(opened[settings.model].close)
         model = opened[settings.model]
-        lms[side] = LM(
-            settings, model.identity, model.transport, store, side, slots=model.slots, stop=stop
-        )
+        door = (settings, model.identity, model.transport, store, side)
+        lms[side] = LM(*door, slots=model.slots, stop=watch.stop)
     return lms

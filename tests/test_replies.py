@@ -102,10 +102,20 @@ def test_the_schema_names_every_parameter_with_its_type() -> None:
     schema = json.loads(json.dumps(update_schema(PARAMETERS)))
     suggestion = schema["properties"]["suggestion"]
 
+    demos = suggestion["properties"].pop("answer.demos")
+    assert [choice["type"] for choice in demos["anyOf"]] == ["null", "array"]
     assert {n: s["type"] for n, s in suggestion["properties"].items()} == {
         "answer.instruction": "string",
-        "answer.demos": "array",
         "extract": "string",
         "k": "number",
     }
-    assert "answer.demos" not in suggestion["required"]
+    assert set(suggestion["required"]) == set(PARAMETERS)
+
+
+def test_demos_that_are_null_stay_as_they_are() -> None:
+    reply = json.dumps({"suggestion": {"answer.instruction": "New.", "answer.demos": None}})
+
+    update = read_update(reply, SEED, PARAMETERS)
+
+    assert update.values["answer.demos"] == SEED.values["answer.demos"]
+    assert update.values["answer.instruction"] == "New."

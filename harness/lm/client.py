@@ -135,6 +135,10 @@ class LM:
             seed=seed,
             schema=schema,
         )
+        return self._once(request, sample)
+
+    def _once(self, request: Request, sample: int) -> Reply:
+        """Replay the call, join the thread that makes it, or make it."""
         key = request.key(sample)
         mine: futures.Future[Reply] = futures.Future()
         with self._lock:
@@ -166,30 +170,44 @@ class LM:
         failures: list[_Failure] = []
         seconds = 0.0
         while True:
-            outcome, took = self._attempt(sent)
-            seconds += took
-            if isinstance(outcome, RawReply):
-                break
+            self.slots.acquire(self.stop)
+            try:
+                outcome, took = self._attempt(sent)
+                seconds += took
+                if isinstance(outcome, RawReply):
+                    # Still in the slot: a kill loses at most as many paid calls as there are slots.
+                    usage = self._usage(outcome, seconds, len(failures))
+                    return self._record(key, request.to_json(sample), outcome, usage, failures)
+            finally:
+                self.slots.release()
             if len(failures) == self.settings.retries:
                 raise _given_up(self.identity, [*failures, outcome])
             pause_s, outcome = _pause(outcome, len(failures), jitter)
             failures.append(outcome)
             (self.wait or self.stop.wait)(pause_s)
+
+    def _record(
+        self,
+        key: str,
+        request: Mapping[str, JSON],
+        raw: RawReply,
+        usage: Usage,
+        failures: Sequence[_Failure],
+    ) -> Reply:
         call = RecordedCall(
-            request=request.to_json(sample),
-            text=_encodable(outcome.text),
-            finish_reason=outcome.finish_reason,
-            usage=self._usage(outcome, seconds, len(failures)),
+            request=request,
+            text=_encodable(raw.text),
+            finish_reason=raw.finish_reason,
+            usage=usage,
             attempts=tuple(failure.reason for failure in failures),
             side=self.side,
-            schema_enforced=outcome.schema_enforced,
+            schema_enforced=raw.schema_enforced,
         )
         self.log.put(key, call)
         return call.reply
 
     def _attempt(self, request: Request) -> tuple[RawReply | _Failure, float]:
-        """Make one attempt in a slot; return what came of it and the seconds it took."""
-        self.slots.acquire(self.stop)
+        """Make one attempt; return what came of it and the seconds it took."""
         begin = self.clock()
         try:
             outcome = self.transport(request, self.settings.timeout_s)
@@ -197,8 +215,6 @@ class LM:
             outcome = _Failure(e.reason, e.retry_after_s)
         except LMTimeout as e:
             outcome = _Failure(str(e), timed_out=True)
-        finally:
-            self.slots.release()
         return outcome, self.clock() - begin
 
     def _usage(self, raw: RawReply, seconds: float, retries: int) -> Usage:
