@@ -17,7 +17,8 @@ $(BIN)/uv:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
 $(SYNCED): pyproject.toml uv.lock | $(BIN)/uv
-	$(BIN)/uv sync --quiet --frozen --project .
+	@$(BIN)/uv sync --quiet --frozen --project . 2>/dev/null \
+	  || $(BIN)/uv sync --quiet --frozen --project . --system-certs  # behind a company's own certificates
 	@touch $@
 
 bench: $(SYNCED)          ## race five optimizers on the embedded model; the table goes to results/quick
