@@ -21,6 +21,7 @@ from harness.lm.openai_http import OpenAICompatible, parse_reference
 
 START_S = 120.0
 STOP_S = 5.0
+DYING_S = 1.0
 PROMPT_CACHE_MIB = 512  # of each server: prompts that share a beginning are read once
 SERVER = Path(__file__).with_name("server.py")
 
@@ -73,7 +74,8 @@ class LocalModel:
                 raise LMRefused(f"the prompt is too long for {limit}; raise it ({e})") from e
             raise
         except Transient as e:
-            if (ended := self._child.ended()) is not None:
+            # A process that is being killed drops its connections before it can be waited for.
+            if (ended := self._child.ended(DYING_S)) is not None:
                 raise LMUnavailable(f"the embedded model's process ended: {ended}") from e
             raise
         finally:
@@ -120,10 +122,11 @@ class _Child:
         self.addresses: list[str] = json.loads(line)
         self.pid = self._process.pid
 
-    def ended(self) -> str | None:
-        """Return how the process ended with the last line of its log, None if it runs."""
-        code = self._process.poll()
-        if code is None:
+    def ended(self, patience_s: float = 0.0) -> str | None:
+        """Return how the process ended with the last line of its log, None if it still runs."""
+        try:
+            code = self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
             return None
         size = self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, size - 4096))
