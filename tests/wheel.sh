@@ -21,8 +21,8 @@ def reply(request):
 PY
 "$tmp/env/bin/optorace" run --task gym/chain_sum --optimizer none --lm script:model.py#reply \
   --set split.train=2 --set split.val=2 --set split.test=4 --out run
-"$tmp/env/bin/optorace" report run --format csv | grep -q '^gym/chain_sum,'
-"$tmp/env/bin/optorace" list tasks | grep -q '^bbh/web_of_lies$'
+"$tmp/env/bin/optorace" report run --format csv | grep '^gym/chain_sum,' >/dev/null
+"$tmp/env/bin/optorace" list tasks | grep '^bbh/web_of_lies$' >/dev/null
 installed=$("$tmp/env/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
 for name in tasks optimizers reports; do
   [ ! -e "$installed/$name" ] || { echo "the wheel put $name into site-packages" >&2; exit 1; }
