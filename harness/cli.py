@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import signal
 import sys
 import threading
@@ -33,10 +32,6 @@ def main() -> None:
             stream.reconfigure(encoding="utf-8", errors="replace")  # tables have lines and arrows
     try:
         cli(standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of the pipe has enough, as in `optorace list tasks | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except click.exceptions.Exit as e:
         sys.exit(e.exit_code)
     except click.ClickException as e:
