@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from typing import cast
 
-from harness.config import RunConfig
-from harness.errors import BudgetExhausted, LMError, StoreError
+from harness.config import LMSettings, RunConfig
+from harness.errors import BudgetExhausted, ends_the_run
 from harness.evaluate import Bench, Evaluator
 from harness.lm import Meter
 from harness.problem import Problem, Progress, Statement
@@ -28,22 +28,28 @@ class Plan:
 def cell_key(config: RunConfig, names: Mapping[str, str], splits: Splits, seed: int) -> CellKey:
     """Return the identity of a cell.
 
-    `names` has `task`, `program`, `optimizer`, `model`, `optimizer_model` and, for each plugin, a
-    `*_digest` of its file, so that changed code is another cell.
+    `names` has `task`, `program`, `optimizer`, `model`, `optimizer_model`, a `*_digest` of each
+    plugin's file, and a digest and the versions of the libraries: changed code is another cell,
+    whose calls still come back from the store. Addresses and patience are not part of it.
     """
     examples = [[e.id for e in part] for part in (splits.train, splits.val, splits.test)]
     identity: Mapping[str, JSON] = {
         **names,
         "seed": seed,
         "examples": content_hash(examples),
-        "lm": cast("JSON", asdict(config.lm)),
-        "optimizer_lm": cast("JSON", asdict(config.optimizer_lm)),
+        "lm": _sampling(config.lm),
+        "optimizer_lm": _sampling(config.optimizer_lm),
         "local": cast("JSON", asdict(config.local)),
         "budget": cast("JSON", asdict(config.budget)),
         "options": dict(config.options.get(names["optimizer"], {})),
     }
     shown = ("task", "program", "optimizer", "model", "optimizer_model")
     return CellKey(id=content_hash(identity), seed=seed, **{name: names[name] for name in shown})
+
+
+def _sampling(lm: LMSettings) -> JSON:
+    data = asdict(lm)
+    return {k: data[k] for k in data if k not in ("model", "timeout_s", "retries")}
 
 
 def run_cell(
@@ -88,10 +94,10 @@ def _optimize(plan: Plan, problem: Problem) -> CellRecord:
     except BudgetExhausted as e:
         final = problem.best_seen()
         reason = f"the budget of {e} ended it"
-    except (LMError, StoreError):
-        raise
-    except Exception as e:  # noqa: BLE001 - an optimizer under test; its error is its result
-        final = None
+    except Exception as e:
+        if ends_the_run(e):
+            raise
+        final = None  # an optimizer under test; its error is its result
         status, reason = "failed", f"{type(e).__name__}: {' '.join(str(e).split())}"[:500]
     return CellRecord(
         key=plan.key,
@@ -120,8 +126,3 @@ def _test(plan: Plan, store: Store, ended: CellRecord, final: Candidate) -> Cell
     rollouts = Evaluator(plan.bench, record).run(final, plan.splits.test, sample=0)
     failed = sum(r.score is None for r in rollouts)
     return replace(ended, n_failed=ended.n_failed + failed, test_usage=meter.total)
-
-
-def plain(config: RunConfig) -> dict[str, Any]:
-    """Return the settings that two runs of one folder must share."""
-    return {k: v for k, v in asdict(config).items() if k not in ("jobs", "data")}

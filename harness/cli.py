@@ -80,7 +80,6 @@ def run(config: Path | None, out: Path | None, **flags: object) -> None:
     from harness.runner import run as run_cells
 
     stop = threading.Event()
-    out.mkdir(parents=True, exist_ok=True)
     stderr = sys.stderr
     try:
         with _stoppable(stop), _captured(out / "libraries.log"), Watcher(stderr) as watcher:
@@ -202,13 +201,18 @@ def _stoppable(stop: threading.Event) -> Generator[None]:
 
 @contextlib.contextmanager
 def _captured(log: Path) -> Generator[None]:
-    """Send what libraries print to a file of the run folder: stdout belongs to the table."""
-    with (
-        log.open("a", encoding="utf-8") as file,
-        contextlib.redirect_stdout(file),
-        contextlib.redirect_stderr(file),
-    ):
-        yield
+    """Send what libraries print to a file of the run folder, once there is one.
+
+    stdout belongs to the table, stderr to the progress.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            yield
+    finally:
+        if said.getvalue() and log.parent.is_dir():
+            with log.open("a", encoding="utf-8") as file:
+                file.write(said.getvalue())
 
 
 if __name__ == "__main__":

@@ -156,6 +156,8 @@ def check(config: RunConfig) -> RunConfig:
     """Return the configuration if it can run. Raises ConfigError for empty or absurd values."""
     _at_least("seeds", config.seeds, 1)
     _at_least("jobs", config.jobs, 1)
+    if config.data and not Path(config.data).is_dir():
+        raise ConfigError(f"there is no data folder {config.data}; give a mirror of the data sets")
     for name, values in (("task", config.tasks), ("optimizer", config.optimizers)):
         if not values:
             raise ConfigError(f"no {name} given; use --{name} NAME, see `optorace list {name}s`")
@@ -217,7 +219,7 @@ def _build(base: Any, data: Mapping[str, JSON], where: str, prefix: str) -> Any:
         elif name == "options":
             changed[name] = _merge_options(old, value, where)
         else:
-            changed[name] = _typed(value, hints[name], f"{where}: {prefix}{name}")
+            changed[name] = typed(value, hints[name], f"{where}: {prefix}{name}")
     return replace(base, **changed)
 
 
@@ -234,11 +236,14 @@ def _merge_options(
     return merged
 
 
-def _typed(value: Any, hint: Any, what: str) -> Any:
-    """Return `value` if it has the declared type; whole numbers pass as floats, lists as tuples."""
+def typed(value: Any, hint: Any, what: str) -> Any:
+    """Return `value` if it has the declared type; whole numbers pass as floats, lists as tuples.
+
+    `what` names the setting in the ConfigError for any other value.
+    """
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
-        return None if value is None else _typed(value, args[0], what)
+        return None if value is None else typed(value, args[0], what)
     if origin is Literal:
         if value in args:
             return value
@@ -246,10 +251,10 @@ def _typed(value: Any, hint: Any, what: str) -> Any:
     if origin is tuple:
         items = [value] if isinstance(value, str) else value
         if isinstance(items, list | tuple):
-            return tuple(_typed(item, args[0], what) for item in cast("list[Any]", items))
+            return tuple(typed(item, args[0], what) for item in cast("list[Any]", items))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if hint in (int, float, str) and isinstance(value, hint) and not isinstance(value, bool):
+    if hint in (bool, int, float, str) and type(value) is hint:
         return value
     if hint is str and isinstance(value, int | float):
         return str(value)

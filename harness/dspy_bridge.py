@@ -9,13 +9,15 @@ submits slow examples twice) is never used. Written for dspy 3.4.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from harness.errors import OptoraceError, ends_the_run
 from harness.predict import calls_in
 from harness.problem import Problem
-from harness.types import JSON, Candidate, Example, Rollout
+from harness.types import JSON, Candidate, Example, Rollout, encodable
 
 EXAMPLE_ID = "example_id"  # DSPy's only input field: our program finds its inputs by it
 TEXT, DEMOS = ".instruction", ".demos"
@@ -54,7 +56,9 @@ class Rollouts:
             ids = {e.id for e in self.ahead}
             batch = self.ahead if example.id in ids else [example]
             missing = [e for e in batch if (candidate.hash, e.id, sample) not in self.known]
-            for r in self.problem.rollout(candidate, missing, sample=sample):
+            with _past_dspy():
+                rollouts = self.problem.rollout(candidate, missing, sample=sample)
+            for r in rollouts:
                 self.known[(candidate.hash, r.example.id, sample)] = r
         return self.known[key]
 
@@ -93,16 +97,19 @@ def compile_with(
     by_id = {e.id: e for e in problem.train}
     trainset = [
         dspy.Example(**_labels(problem, e), example_id=e.id).with_inputs(EXAMPLE_ID)
-        for e in problem.train
+        for e in problem.rng.sample(problem.train, len(problem.train))  # DSPy itself has no seed
     ]
 
     def metric(gold: Any, prediction: Any, trace: object = None) -> float:
         r = rollouts.known[(prediction.candidate, by_id[gold.example_id].id, prediction.sample)]
         return r.score or 0.0  # a failed rollout is never taken for a success
 
-    with dspy.context(lm=lm, trace=[], adapter=dspy.JSONAdapter(), num_threads=1, max_errors=10**9):
-        program = run(student, lm, trainset, metric)
-    return _candidate(problem, program)
+    quiet = {"num_threads": 1, "max_errors": 10**9, "adapter": dspy.JSONAdapter()}
+    try:
+        with dspy.context(lm=lm, trace=[], **quiet):
+            return _candidate(problem, run(student, lm, trainset, metric))
+    except _PastDspy as e:
+        raise e.error from e
 
 
 def _module(problem: Problem, rollouts: Rollouts) -> Any:
@@ -151,7 +158,7 @@ def _candidate(problem: Problem, program: Any) -> Candidate:
     for holder, predictor in zip(holders(problem), program.predictors(), strict=True):
         fields = (*holder.inputs, holder.output)
         demos = [{f: d[f] for f in fields} for d in predictor.demos if all(f in d for f in fields)]
-        values[holder.name + TEXT] = str(predictor.signature.instructions)
+        values[holder.name + TEXT] = encodable(str(predictor.signature.instructions))
         values[holder.name + DEMOS] = cast("JSON", demos)
     return problem.initial.replace(values)
 
@@ -159,6 +166,24 @@ def _candidate(problem: Problem, program: Any) -> Candidate:
 def _labels(problem: Problem, example: Example) -> dict[str, Any]:
     """Return the fields that a raw example can show as a demonstration: inputs and the answer."""
     return {**example.inputs, "answer": example.target}
+
+
+class _PastDspy(BaseException):
+    """Carries an error that ends the run past DSPy, which swallows any Exception as a 0."""
+
+    def __init__(self, error: OptoraceError):
+        super().__init__(str(error))
+        self.error = error
+
+
+@contextlib.contextmanager
+def _past_dspy() -> Generator[None]:
+    try:
+        yield
+    except OptoraceError as e:
+        if ends_the_run(e):
+            raise _PastDspy(e) from e
+        raise
 
 
 class _Engine:
@@ -180,9 +205,10 @@ class _Engine:
         if request.system:
             messages.insert(0, {"role": "system", "content": _system_text(request.system)})
         wanted: dict[str, JSON] = request.config.response_format or {}
-        reply = self._problem.ask(
-            messages, schema=wanted.get("schema"), temperature=request.config.temperature
-        )
+        with _past_dspy():
+            reply = self._problem.ask(
+                messages, schema=wanted.get("schema"), temperature=request.config.temperature
+            )
         usage = lm15.Usage(
             input_tokens=reply.usage.prompt_tokens,
             output_tokens=reply.usage.completion_tokens,

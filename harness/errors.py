@@ -64,3 +64,14 @@ class BudgetExhausted(BaseException):
 
 class Interrupted(BaseException):
     """The user asked the run to stop; what is recorded stays, the cell is not finished."""
+
+
+def ends_the_run(error: BaseException | None) -> bool:
+    """Tell whether an error is about the run and not about one rollout or one prompt.
+
+    A refused prompt and a call past its deadline fail where they happen; a model that gives no
+    reply after all retries, a store that cannot write and a wrong setting end the run, which can
+    go on later with nothing lost.
+    """
+    local = (LMRefused, LMTimeout, SandboxError)
+    return isinstance(error, OptoraceError) and not isinstance(error, local)

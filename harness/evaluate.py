@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 
-from harness.errors import Interrupted, LMUnavailable
+from harness.errors import Interrupted, PluginError, ends_the_run
 from harness.lm import LM, Reply
 from harness.predict import Ask
 from harness.problem import AskOptions
@@ -16,11 +16,22 @@ from harness.trace import (
     CodeRunner,
     ExecutionError,
     Module,
+    Node,
     Trace,
+    UsageError,
     trace_of,
     use_code_runner,
 )
-from harness.types import JSON, Candidate, Example, ParameterInfo, Rollout, Task, Usage
+from harness.types import (
+    JSON,
+    Candidate,
+    Example,
+    ParameterInfo,
+    Rollout,
+    Task,
+    Usage,
+    encodable,
+)
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -54,9 +65,7 @@ class Evaluator:
     def __init__(self, bench: Bench, record: Callable[[Candidate, Sequence[Rollout]], None]):
         self._bench = bench
         self._record = record
-        program = bench.build(_no_model, bench.task)
-        self.parameters = {name: _info(name, p) for name, p in program.parameters().items()}
-        self.initial = Candidate(cast("Mapping[str, JSON]", program.state()))
+        self.parameters, self.initial = inspect(bench.build, bench.task)
 
     def run(self, candidate: Candidate, examples: Sequence[Example], sample: int) -> list[Rollout]:
         """Run examples in parallel; results in the order of the examples."""
@@ -95,10 +104,7 @@ class Evaluator:
         output, trace, error = self._forward(program, example)
         score, feedback, metrics = None, f"The program failed: {error}", dict[str, float]()
         if output is not None:
-            result = bench.task.score(example, output)
-            score, feedback, metrics = result.value, result.feedback, dict(result.metrics)
-            if not 0 <= result.value <= 1:  # NaN too
-                score, error = None, f"the task gave the score {result.value}, not in [0, 1]"
+            score, feedback, metrics, error = _scored(bench.task, example, output)
         usage = sum(usages, Usage())
         return Rollout(
             example, candidate.hash, sample, output, score, feedback, metrics, usage, trace, error
@@ -113,12 +119,42 @@ class Evaluator:
             with use_code_runner(self._bench.code_runner):
                 node = program(**example.inputs)
         except ExecutionError as e:
-            if isinstance(e.__cause__, LMUnavailable):
+            if e.__cause__ is not None and ends_the_run(e.__cause__):
                 raise e.__cause__ from e
             return None, trace_of(e.exception_node, parameters), _line(e.__cause__ or e)
-        except Exception as e:  # noqa: BLE001 - a program under test may raise anything
+        except UsageError as e:
+            raise PluginError(f"the program is not traced right: {_line(e)}") from e
+        except Exception as e:
+            if ends_the_run(e):
+                raise
             return None, None, _line(e)
-        return str(node.data), trace_of(node, parameters), None
+        if not isinstance(node, Node):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's
+            raise PluginError(f"the program returned a {type(node).__name__}; return a node")
+        return encodable(str(node.data)), trace_of(node, parameters), None
+
+
+def inspect(build: BuildProgram, task: Task) -> tuple[dict[str, ParameterInfo], Candidate]:
+    """Return a program's parameters and their first values. Raises PluginError."""
+    try:
+        program = build(_no_model, task)
+        infos = {name: _info(name, p) for name, p in program.parameters().items()}
+        return infos, Candidate(cast("Mapping[str, JSON]", program.state()))
+    except Exception as e:
+        raise PluginError(f"the program cannot be built for task {task.name}: {_line(e)}") from e
+
+
+def _scored(
+    task: Task, example: Example, output: str
+) -> tuple[float | None, str, dict[str, float], str | None]:
+    """Return score, feedback, metrics and, if the task cannot score it, the error in one line."""
+    try:
+        result = task.score(example, output)
+        if 0 <= result.value <= 1:  # false for NaN too
+            return result.value, encodable(result.feedback), dict(result.metrics), None
+        reason = f"the task gave the score {result.value}; it must be in [0, 1]"
+    except Exception as e:  # noqa: BLE001 - a user's metric; the rollout fails with its reason
+        reason = f"the task cannot score this output: {_line(e)}"
+    return None, f"No score: {reason}", {}, reason
 
 
 def in_parallel(function: Callable[[A], B], items: Sequence[A], jobs: int) -> list[B]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.errors import BudgetExhausted
+from harness.errors import BudgetExhausted, ConfigError
 from harness.lm import Reply
 from harness.types import (
     JSON,
@@ -104,6 +104,7 @@ class Problem:
         self._known = {e.id for e in (*self.train, *self.val)}
         self._seen: dict[str, tuple[Candidate, dict[str, float]]] = {}
         self._asked: Counter[str] = Counter()
+        self._n_asked = 0  # questions begun: two threads must not share the last one
         self._lock = threading.RLock()  # guards spend, counts and _seen: libraries use threads
 
     # ---- the oracle
@@ -160,8 +161,9 @@ class Problem:
         key = hashlib.sha256(f"{question}{temperature}".encode()).hexdigest()
         with self._lock:
             self._stop_if_spent()
-            if _reached(self.spend.optimizer.calls, self.budget.optimizer_calls):
+            if _reached(self._n_asked, self.budget.optimizer_calls):
                 raise BudgetExhausted("optimizer_calls")
+            self._n_asked += 1
             sample = self._asked[key]
             self._asked[key] += 1
         reply = self._oracle.ask(messages, AskOptions(sample, schema, temperature))
@@ -184,12 +186,18 @@ class Problem:
         return selection_score(self.rollout(candidate, self.val))
 
     def minibatches(self, size: int, n: int) -> Iterator[list[Example]]:
-        """Yield `n` batches of train examples, each epoch in a new order from `rng`."""
+        """Yield `n` batches of train examples, each epoch in a new order from `rng`.
+
+        No batch holds an example twice; without train examples there is no batch.
+        """
+        size = min(size, len(self.train))
         queue: list[Example] = []
-        for _ in range(n):
-            while len(queue) < min(size, len(self.train)):
-                queue += self.rng.sample(self.train, len(self.train))
-            yield [queue.pop(0) for _ in range(min(size, len(self.train)))]
+        for _ in range(n if size else 0):
+            if len(queue) < size:
+                epoch = self.rng.sample(self.train, len(self.train))
+                queue += [e for e in epoch if e not in queue]
+            batch, queue = queue[:size], queue[size:]
+            yield batch
 
     def best_seen(self) -> Candidate:
         """Return the best candidate with a whole validation, the first of equals.
@@ -231,11 +239,16 @@ class Problem:
     def _stop_if_spent(self) -> None:
         b, s = self.budget, self.spend
         cost = (s.task + s.optimizer).cost_usd
+        if b.cost_usd is not None and cost is None:
+            raise ConfigError(
+                "budget.cost_usd is set, but a model has no known price; set price_in and "
+                "price_out of lm and optimizer_lm, in US dollars per million tokens"
+            )
         limits = (
             ("task_calls", s.task.calls, b.task_calls),
             ("task_tokens", s.task.tokens, b.task_tokens),
             ("optimizer_tokens", s.optimizer.tokens, b.optimizer_tokens),
-            ("cost_usd", 0.0 if cost is None else cost, b.cost_usd),
+            ("cost_usd", cost or 0.0, b.cost_usd),
             ("seconds", s.task.seconds + s.optimizer.seconds, b.seconds),
         )
         for name, spent, limit in limits:

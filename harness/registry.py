@@ -10,7 +10,9 @@ A plugin is one Python file. By kind it defines:
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import functools
 import hashlib
 import importlib.util
 import sys
@@ -20,8 +22,9 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast, get_type_hints
 
+from harness.config import typed
 from harness.errors import OptoraceError, PluginError
 from harness.types import JSON, Optimizer, Task
 
@@ -59,8 +62,10 @@ def load_optimizer(ref: str, options: Mapping[str, JSON]) -> Optimizer:
     plugin = find("optimizers", ref)
     make = cast("Callable[..., Optimizer]", _attribute(plugin, "OPTIMIZER", "optimizer"))
     try:
-        return make(**options)
-    except TypeError as e:
+        return make(**_typed_options(plugin.name, make, options))
+    except OptoraceError:
+        raise
+    except Exception as e:
         raise PluginError(f"optimizer {ref}: {e}; options given: {sorted(options)}") from e
 
 
@@ -73,6 +78,15 @@ def load_program(ref: str) -> Callable[..., Any]:
 def load_report(ref: str) -> Callable[..., str]:
     """Return the function that renders the report `table` or `./mine.py`."""
     return cast("Callable[..., str]", _attribute(find("reports", ref), "render", "report"))
+
+
+@functools.cache
+def library_digest() -> str:
+    """Return a hash of the library's own code, built-in plugins apart."""
+    whole = hashlib.sha256()
+    for path in sorted(HERE.rglob("*.py")):
+        whole.update(path.relative_to(HERE).as_posix().encode() + path.read_bytes())
+    return whole.hexdigest()[:16]
 
 
 def name_of(ref: str) -> str:
@@ -153,10 +167,25 @@ def _folders(kind: Kind) -> list[Path]:
 
 def _variants(plugin: Plugin) -> list[str]:
     module = plugin.module
+    if hasattr(module, "TASK"):
+        raise PluginError(f"task {plugin.name} has no variants; got {plugin.variant!r}")
     if not hasattr(module, "task"):
         raise PluginError(f"task file {plugin.name} defines neither TASK nor task(variant)")
     listed = module.variants() if hasattr(module, "variants") else getattr(module, "VARIANTS", ())
     return list(listed)
+
+
+def _typed_options(name: str, make: Any, options: Mapping[str, JSON]) -> dict[str, Any]:
+    """Check options against the fields of a dataclass; another callable checks its own."""
+    if not dataclasses.is_dataclass(make):
+        return dict(options)
+    hints = get_type_hints(make)
+    fields = [f.name for f in dataclasses.fields(make) if f.init]
+    unknown = sorted(set(options) - set(fields))
+    if unknown:
+        known = ", ".join(f for f in fields if f != "name")
+        raise PluginError(f"optimizer {name} has no option {unknown[0]!r}; known: {known}")
+    return {n: typed(v, hints[n], f"options.{name}.{n}") for n, v in options.items()}
 
 
 def _attribute(plugin: Plugin, attribute: str, what: str) -> Any:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from harness.types import JSON, Candidate, ParameterInfo
+from harness.types import JSON, Candidate, ParameterInfo, canonical, encodable
 
 FENCE = re.compile(r"```[a-zA-Z]*\n(.*?)```", re.DOTALL)
 KIND_SCHEMA: dict[str, JSON] = {
@@ -69,14 +69,15 @@ def read_update(
     Accepts {"suggestion": {name: value}} and {name: value}. Raises Refused if a name is unknown or
     a value has the wrong type; constraints are the caller's to check.
     """
-    data = read_object(reply)
+    data = cast("Mapping[str, JSON]", json.loads(encodable(canonical(dict(read_object(reply))))))
     suggestion = data.get("suggestion", data)
     if not isinstance(suggestion, Mapping):
         raise Refused(f"suggestion is a {type(suggestion).__name__}, not an object")
     given = {
         name: value
         for name, value in suggestion.items()
-        if name not in ("reasoning", "answer") and not _keeps(value, parameters.get(name))
+        if (name in parameters or name not in ("reasoning", "answer"))
+        and not _keeps(value, parameters.get(name))
     }
     unknown = sorted(set(given) - set(parameters))
     if unknown:

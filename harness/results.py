@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 from harness import stats
 from harness.types import JSON, Spend, Usage
@@ -14,7 +14,7 @@ from harness.types import JSON, Spend, Usage
 CONTROL = "none"  # the optimizer that changes nothing; every other is compared with it
 ALPHA = 0.05
 
-Status: TypeAlias = Literal["done", "not run", "failed", "interrupted"]
+Status: TypeAlias = Literal["done", "not run", "failed"]
 Verdict: TypeAlias = Literal["better", "worse"]
 
 
@@ -114,9 +114,9 @@ _Key: TypeAlias = tuple[str, str, str, str, str]
 
 
 def rows(result: RunResult) -> list[Row]:
-    """Return the rows of the table: tasks, programs and optimizers in the config's order."""
+    """Return the rows of the table, in the order in which their first cells come."""
     groups: dict[_Key, list[CellResult]] = {}
-    for cell in _in_order(result):
+    for cell in result.cells:
         key = (cell.task, cell.program, cell.model, cell.optimizer_model, cell.optimizer)
         groups.setdefault(key, []).append(cell)
     built = [_row(cells, _control(cells[0], result.cells)) for cells in groups.values()]
@@ -125,38 +125,6 @@ def rows(result: RunResult) -> list[Row]:
         replace(row, p=p, verdict=_verdict(row.difference, p))
         for row, p in zip(built, adjusted, strict=True)
     ]
-
-
-def _in_order(result: RunResult) -> list[CellResult]:
-    cells = result.cells
-    tasks = _ranks((c.task for c in cells), _names(result.config, "tasks"))
-    programs = _ranks((c.program for c in cells), _names(result.config, "programs"))
-    models = _ranks(((c.model, c.optimizer_model) for c in cells), ())
-    optimizers = _ranks((c.optimizer for c in cells), _names(result.config, "optimizers"))
-    return sorted(
-        cells,
-        key=lambda c: (
-            tasks[c.task],
-            programs[c.program],
-            models[c.model, c.optimizer_model],
-            optimizers[c.optimizer],
-            c.seed,
-        ),
-    )
-
-
-def _names(config: Mapping[str, JSON], name: str) -> tuple[str, ...]:
-    return tuple(cast("Sequence[str]", config.get(name) or ()))
-
-
-def _ranks(names: Iterable[object], refs: Sequence[str]) -> dict[object, int]:
-    """Number the names in the order of `refs` (`bbh` stands for `bbh/x` too), then as they come."""
-
-    def position(name: object) -> int:
-        hits = (i for i, r in enumerate(refs) if name == r or str(name).startswith(f"{r}/"))
-        return next(hits, len(refs))
-
-    return {name: i for i, name in enumerate(sorted(dict.fromkeys(names), key=position))}
 
 
 def _control(cell: CellResult, cells: Sequence[CellResult]) -> list[CellResult]:

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import itertools
 import platform
+import re
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 from harness import registry
 from harness.cells import Plan, cell_key, run_cell
 from harness.config import LMSettings, RunConfig, check, to_json
 from harness.data import Rows, split
 from harness.errors import ConfigError, DataError, Interrupted, StoreError
-from harness.evaluate import Bench, in_parallel
+from harness.evaluate import Bench, in_parallel, inspect
 from harness.folder import read
 from harness.lm import LM, OpenedModel, identify, resolve
 from harness.problem import Progress
 from harness.results import RunResult
 from harness.sandbox import Sandbox
 from harness.store import CellKey, Store
-from harness.types import JSON, Side, Splits, SplitSizes, Task
+from harness.types import JSON, Side, Splits, SplitSizes, Task, canonical
 
 CELLS_AT_ONCE = 8
+FREE = re.compile(
+    r"config\.(jobs|data|tasks|optimizers|programs|seeds|options|local)\b"
+    r"|config\.(lm|optimizer_lm)\.(model|timeout_s|retries)$"
+)
 PACKAGES = ("optorace", "datasets", "dspy", "joblib", "litellm", "pydantic-monty", "reasoning-gym")
 
 
@@ -69,22 +74,27 @@ def run(config: RunConfig, out: Path, on_event: OnEvent, stop: threading.Event) 
     tasks = [(ref, registry.load_task(ref)) for ref in config.tasks]
     for ref in config.optimizers:
         registry.load_optimizer(ref, _options(config, ref))
-    for ref in config.programs or [t.program for _, t in tasks]:
-        registry.load_program(ref)
+    for _, task in tasks:
+        for ref in config.programs or (task.program,):
+            inspect(registry.load_program(ref), task)
     _refuse_twins("task", [task.name for _, task in tasks])
     _refuse_twins("program", [registry.name_of(ref) for ref in config.programs])
     _refuse_twins("optimizer", [registry.name_of(ref) for ref in config.optimizers])
     _refuse_idle_options(config)
     sides = _sides(config)
-    identities: dict[Side, str] = {side: identify(sides[side].model) for side in sides}
+    identities: dict[str, str] = {side: identify(sides[side].model) for side in sides}
     with _locked(out) as store:
-        _same_run(config, store, out)
+        _same_run(config, identities, store, out)
         loaded = [_load(config, ref, task) for ref, task in tasks]
-        keys = _keys(config, loaded, identities)
-        _write_facts(config, store, loaded, [key for key, _, _ in keys])
-        todo = [item for item in keys if not item[2].reason and store.cell(item[0].id) is None]
-        if todo:
-            _run_cells(config, store, todo, _Watch(on_event, len(keys), stop))
+        items = _keys(config, loaded, identities)
+        todo = [item for item in items if not item[2].reason and store.cell(item[0].id) is None]
+        watch = _Watch(on_event, len(todo), stop)
+        with ExitStack() as stack:
+            lms = _open_models(config, store, stack, watch) if todo else {}
+            # Only now: a run that could not begin leaves the folder free for the corrected one.
+            _write_facts(config, store, loaded, [key for key, _, _ in items], identities)
+            if todo:
+                _run_cells(config, store, todo, lms, watch)
         return read(store)
 
 
@@ -112,17 +122,21 @@ def _locked(out: Path) -> Generator[Store]:
         store.close()
 
 
-def _same_run(config: RunConfig, store: Store, out: Path) -> None:
+def _same_run(config: RunConfig, identities: Mapping[str, str], store: Store, out: Path) -> None:
+    """Refuse a folder with results of other models, sampling, budgets or splits.
+
+    Cells may be added, and what only helps a run along (jobs, patience, addresses) may change.
+    """
     facts = store.read_run()
     if facts is None:
         return
-    before = _flat(cast("Mapping[str, JSON]", facts["config"]))
-    now = _flat(to_json(config))
-    free = ("jobs", "data", "tasks", "optimizers", "programs", "seeds")
+    before = _flat({"config": facts["config"], "models": facts["models"]})
+    now = _flat({"config": to_json(config), "models": dict(identities)})
     differ = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
-    differ = [k for k in differ if k not in free and not k.startswith("options.")]
+    differ = [k for k in differ if not FREE.match(k)]
     if differ:
-        shown = ", ".join(f"{k} was {before.get(k)!r}, is {now.get(k)!r}" for k in differ[:4])
+        pairs = [(k.removeprefix("config."), before.get(k), now.get(k)) for k in differ[:4]]
+        shown = ", ".join(f"{k} was {old!r}, is {new!r}" for k, old, new in pairs)
         raise ConfigError(f"{out} holds a run with other settings ({shown}); use another --out")
 
 
@@ -191,7 +205,7 @@ class _Names:
 
 
 def _keys(
-    config: RunConfig, loaded: Sequence[_Loaded], identities: Mapping[Side, str]
+    config: RunConfig, loaded: Sequence[_Loaded], identities: Mapping[str, str]
 ) -> list[Item]:
     """Return every cell in table order; a task without data has cells that only say why."""
     items: list[Item] = []
@@ -207,6 +221,8 @@ def _keys(
                 "optimizer_digest": registry.find("optimizers", optimizer).digest,
                 "model": identities["task"],
                 "optimizer_model": identities["optimizer"],
+                "code": registry.library_digest(),
+                "versions": canonical(_versions()),
             }
             for seed in range(config.seeds):
                 key = cell_key(config, names, found.splits, seed)
@@ -215,12 +231,17 @@ def _keys(
 
 
 def _write_facts(
-    config: RunConfig, store: Store, loaded: Sequence[_Loaded], keys: Sequence[CellKey]
+    config: RunConfig,
+    store: Store,
+    loaded: Sequence[_Loaded],
+    keys: Sequence[CellKey],
+    identities: Mapping[str, str],
 ) -> None:
     reasons = {found.task.name: found.reason for found in loaded}
     store.write_run(
         {
             "config": to_json(config),
+            "models": dict(identities),
             "versions": _versions(),
             "sources": {f.task.name: f.splits.source for f in loaded if not f.reason},
             "splits": {f.task.name: _counts(f.splits) for f in loaded if not f.reason},
@@ -257,34 +278,44 @@ class _Watch:
     stop: threading.Event
 
 
-def _run_cells(config: RunConfig, store: Store, todo: Sequence[Item], watch: _Watch) -> None:
-    with ExitStack() as stack:
-        sandbox = Sandbox()
-        stack.callback(sandbox.close)
-        lms = _open_models(config, store, stack, watch)
+def _run_cells(
+    config: RunConfig,
+    store: Store,
+    todo: Sequence[Item],
+    lms: Mapping[Side, LM],
+    watch: _Watch,
+) -> None:
+    """Run cells side by side; the first that cannot go on stops the others and is raised."""
+    first: list[BaseException] = []
+    sandbox = Sandbox()
 
-        def one(item: Item) -> None:
-            key, names, found = item
-            try:
-                if watch.stop.is_set():
-                    raise Interrupted
-                build = registry.load_program(names.program)
-                bench = Bench(
-                    task=found.task,
-                    build=build,
-                    lm=lms["task"],
-                    optimizer_lm=lms["optimizer"],
-                    code_runner=sandbox.run,
-                    seed=key.seed,
-                    jobs=config.jobs,
-                    stop=watch.stop,
-                )
-                _run_one(config, store, (key, names, found), bench, watch)
-            except BaseException:
-                watch.stop.set()  # a cell that cannot go on ends the run; the others stop at once
-                raise
+    def one(item: Item) -> None:
+        key, names, found = item
+        bench = Bench(
+            task=found.task,
+            build=registry.load_program(names.program),
+            lm=lms["task"],
+            optimizer_lm=lms["optimizer"],
+            code_runner=sandbox.run,
+            seed=key.seed,
+            jobs=config.jobs,
+            stop=watch.stop,
+        )
+        try:
+            if watch.stop.is_set():
+                raise Interrupted
+            _run_one(config, store, item, bench, watch)
+        except BaseException as e:
+            first.append(e)
+            watch.stop.set()
+            raise
 
+    try:
         in_parallel(one, todo, min(config.jobs, CELLS_AT_ONCE))
+    except BaseException as e:  # noqa: BLE001 - raised again: the others were only interrupted
+        raise first[0] if first else e from None
+    finally:
+        sandbox.close()
 
 
 def _run_one(config: RunConfig, store: Store, item: Item, bench: Bench, watch: _Watch) -> None:

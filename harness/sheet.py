@@ -229,7 +229,9 @@ def _legend(table: Sequence[Row]) -> tuple[str, ...]:
 def _comparison_notes(table: Sequence[Row]) -> list[str]:
     compared = [row for row in table if row.difference]
     if not compared:
-        return [f"vs none: empty, because the control `{CONTROL}` has no result to compare with."]
+        return [
+            f"vs none: empty, because `{CONTROL}` and the others have no result on the same task."
+        ]
     sizes = sorted({row.n_test for row in compared})
     effects = ", ".join(
         f"{fmt.percent(minimum_detectable_effect(n))} points (n = {n})" for n in sizes

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.errors import LMRefused
 from harness.problem import Problem, selection_score
 from harness.types import Candidate, Rollout
 
@@ -25,7 +26,10 @@ class StepOptimizer(ABC):
     def step(
         self, candidate: Candidate, rollouts: Sequence[Rollout], problem: Problem
     ) -> Candidate:
-        """Return a new candidate from rollouts of `candidate`, or `candidate` for no change."""
+        """Return a new candidate from rollouts of `candidate`, or `candidate` for no change.
+
+        ValueError and LMRefused count as a refused proposal: the loop goes on without it.
+        """
 
     def optimize(self, problem: Problem) -> Candidate:
         """Run the loop; return the last accepted candidate, which is the best on validation."""
@@ -35,7 +39,12 @@ class StepOptimizer(ABC):
             if selection_score(rollouts) >= 1.0:
                 problem.count("skipped", "no mistake in the batch")
                 continue
-            proposal = self.step(current, rollouts, problem)
+            try:
+                proposal = self.step(current, rollouts, problem)
+                problem.check(proposal)
+            except (ValueError, LMRefused) as e:  # a reply that cannot be used; Refused is one
+                problem.count("refused", str(e))
+                continue
             if proposal.hash == current.hash:
                 problem.count("unchanged")
                 continue

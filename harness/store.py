@@ -138,7 +138,14 @@ class Store:
     def read_run(self) -> dict[str, JSON] | None:
         """Return what `write_run` recorded, or None in a new folder."""
         row = self._first(self._tables["runs"].select())
-        return None if row is None else cast("dict[str, JSON]", json.loads(row.facts))
+        if row is None:
+            return None
+        if row.id != SCHEMA:
+            raise StoreError(
+                f"{self.path} has the layout {row.id}, this version writes {SCHEMA}; "
+                "use another --out, or the version that made it"
+            )
+        return cast("dict[str, JSON]", json.loads(row.facts))
 
     def save_cell(self, cell: CellRecord) -> None:
         """Record how a cell ended."""
@@ -191,9 +198,8 @@ def _errors(path: Path) -> Generator[None]:
 def _connect(path: Path) -> sa.Connection:
     import sqlalchemy as sa
 
-    engine = sa.create_engine(
-        f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": 30}
-    )
+    url = sa.URL.create("sqlite", database=str(path))  # a path is no URL: it may hold `?`
+    engine = sa.create_engine(url, connect_args={"check_same_thread": False, "timeout": 30})
     connection = engine.connect()
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
         connection.exec_driver_sql(f"PRAGMA {pragma}")

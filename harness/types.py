@@ -27,6 +27,11 @@ def content_hash(value: JSON) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
 
 
+def encodable(text: str) -> str:
+    """Replace lone surrogates (an emoji cut in half) that no file, hash or database can take."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 # ---- data
 
 
@@ -212,10 +217,13 @@ class Spend:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Hard limits of one cell; None means no limit. A replayed call counts as spend.
+    """Limits of one cell; None means no limit. A replayed call counts as spend.
 
-    Tokens count prompt and completion. Seconds are the summed latencies of all calls as they were
-    recorded, so that a replay stops where the first run stopped.
+    Rollouts and optimizer calls are never exceeded. What only a finished rollout can tell (task
+    calls and tokens, money, seconds) is looked at every eight rollouts, so that a run always stops
+    at the same place; it may exceed the limit by as many. Tokens count prompt and completion.
+    Seconds are the summed latencies of all calls as they were recorded, so that a replay stops
+    where the first run stopped.
     """
 
     rollouts: int | None = None
@@ -292,7 +300,7 @@ class Task(Protocol):
 
 
 class Optimizer(Protocol):
-    """Owns its loop. `needs` names what it cannot work without, such as `demos`."""
+    """Owns its loop."""
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ Budget: (n + 1) x |val| rollouts, n optimizer calls.
 
 from dataclasses import dataclass
 
-from harness.errors import LMError
+from harness.errors import LMRefused
 from harness.problem import Problem
 from harness.replies import Refused, read_update, update_schema
 from harness.types import Candidate, ParameterInfo
@@ -55,7 +55,7 @@ class BestOfN:
             reply = problem.propose(prompt, schema=schema, temperature=self.temperature)
             candidate = read_update(reply, problem.initial, texts)
             problem.check(candidate)
-        except (Refused, ValueError, LMError) as e:
+        except (Refused, ValueError, LMRefused) as e:
             problem.count("refused", str(e))
             return None
         return candidate

@@ -12,9 +12,8 @@ Budget: |val| rollouts at the start, then `batch` + |val| and one optimizer call
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.errors import LMError
 from harness.problem import Problem
-from harness.replies import Refused, read_update, update_schema
+from harness.replies import read_update, update_schema
 from harness.steps import StepOptimizer
 from harness.trace import ProblemText, to_text
 from harness.types import Candidate, Rollout
@@ -71,22 +70,15 @@ class OptoPrime(StepOptimizer):
     def step(
         self, candidate: Candidate, rollouts: Sequence[Rollout], problem: Problem
     ) -> Candidate:
-        """Ask once for new values; return `candidate` if the reply is refused."""
+        """Ask once for new values; raise Refused if the reply holds none that can be used."""
         problem.count("proposals")
-        try:
-            schema = update_schema(problem.parameters)
-            reply = problem.propose(
-                self._prompt(rollouts, problem),
-                system=SYSTEM,
-                schema=schema,
-                temperature=self.temperature,
-            )
-            proposal = read_update(reply, candidate, problem.parameters)
-            problem.check(proposal)
-        except (Refused, ValueError, LMError) as e:
-            problem.count("refused", str(e))
-            return candidate
-        return proposal
+        reply = problem.propose(
+            self._prompt(rollouts, problem),
+            system=SYSTEM,
+            schema=update_schema(problem.parameters),
+            temperature=self.temperature,
+        )
+        return read_update(reply, candidate, problem.parameters)
 
     def _prompt(self, rollouts: Sequence[Rollout], problem: Problem) -> str:
         traced = [(r.trace, r.feedback) for r in rollouts if r.trace is not None]

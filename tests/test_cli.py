@@ -36,6 +36,9 @@ MODEL = """
 import json, os, re, time
 
 def reply(request):
+    if os.path.exists("broken"):
+        from harness.errors import LMUnavailable
+        raise LMUnavailable("the model is out of order")
     with open(os.environ["ASKED"], "a") as file:
         file.write(request.key(0) + "\\n")
     time.sleep(float(os.environ.get("LATENCY", "0")))
@@ -78,8 +81,9 @@ class Desk:
         return subprocess.CompletedProcess(args, process.returncode, out, err)
 
     def race(self, *args: str, out: str = "run") -> subprocess.CompletedProcess[str]:
-        field = [a for name in FIELD for a in ("--optimizer", name)]
-        return self("run", *RACE, *field, "--budget", "rollouts=30", "--out", out, *args)
+        return self("run", *RACE, *self.field, "--budget", "rollouts=30", "--out", out, *args)
+
+    field = tuple(a for name in FIELD for a in ("--optimizer", name))
 
     @property
     def asked(self) -> list[str]:
@@ -167,8 +171,7 @@ def test_show_of_an_unknown_cell_names_the_cells(raced) -> None:
 
 
 def test_kill_9_then_the_same_command_repeats_no_recorded_call(desk: Desk, raced) -> None:
-    field = [a for name in FIELD for a in ("--optimizer", name)]
-    args = ["run", *RACE, *field, "--budget", "rollouts=30", "--out", "run"]
+    args = ["run", *RACE, *desk.field, "--budget", "rollouts=30", "--out", "run"]
     for kill_after in (5, 25, 45):
         process = desk.start(*args, latency=0.05)
         until = time.monotonic() + 60
@@ -215,6 +218,11 @@ def test_ctrl_c_stops_cleanly_and_the_line_it_prints_goes_on(desk: Desk, raced) 
         (["run", *RACE, "--optimizer", "none", "--set", "lm.temprature=1"], "lm.temperature"),
         (["run", *RACE, "--optimizer", "none", "--budget", "rolouts=1"], "budget.rollouts"),
         (["run", *RACE], "no optimizer given"),
+        (["run", *RACE, "--optimizer", "none", "--data", "gone"], "no data folder gone"),
+        (["run", *RACE, "--optimizer", "none", "--out", "sums.py"], "cannot use sums.py"),
+        (["run", *RACE, "--optimizer", "best_of_n", "--set", "options.best_of_n.n=many"], "int"),
+        (["run", *RACE, "--optimizer", "best_of_n", "--set", "options.best_of_n.m=1"], "known: n"),
+        (["run", *RACE, "--optimizer", "none", "--budget", "seconds=x"], "type float"),
         (["run", "gone.toml"], "cannot read gone.toml"),
         (["run", *RACE, "--optimizer", "none", "--set", "options.gepa.x=1"], "not raced"),
         (["run", *RACE, "--optimizer", "none", "--set", "split.preset=x"], "known: default"),
@@ -246,6 +254,7 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(
 
 
 def test_a_task_without_data_says_why_in_its_row_and_the_others_run(desk: Desk) -> None:
+    (desk.folder / "empty").mkdir()
     done = desk(
         "run", *RACE, "--task", "gsm8k", "--data", "empty", "--optimizer", "none", "--out", "r"
     )
@@ -303,3 +312,85 @@ def test_a_pipe_that_is_closed_early_says_nothing() -> None:
 
     assert done.stderr == ""
     assert done.stdout.startswith("bbh/")
+
+
+def test_a_model_that_goes_down_ends_the_run_with_its_reason_and_nothing_is_lost(
+    desk: Desk, raced
+) -> None:
+    process = desk.start(
+        "run", *RACE, *desk.field, "--budget", "rollouts=30", "--out", "run", latency=0.05
+    )
+    until = time.monotonic() + 60
+    while len(desk.asked) < 20 and time.monotonic() < until:
+        time.sleep(0.02)
+    (desk.folder / "broken").touch()
+    _, err = process.communicate(timeout=60)
+    (desk.folder / "broken").unlink()
+
+    assert process.returncode == 2
+    assert "the model is out of order" in err
+    assert "Traceback" not in err
+    done, (first, _) = desk.race(), raced
+    assert done.returncode == 0, done.stderr
+    assert len(desk.asked) == len(set(desk.asked))
+    name = "run/table.txt"
+    assert (desk.folder / name).read_bytes() == (first.folder / name).read_bytes()
+
+
+def test_a_run_that_could_not_begin_leaves_its_folder_to_the_corrected_one(desk: Desk) -> None:
+    wrong = desk("run", *SUMS, "--lm", "openai-compatible:http://127.0.0.1:9/v1#m", "--out", "r")
+    done = desk("run", *RACE, "--optimizer", "none", "--out", "r")
+
+    assert wrong.returncode == 2
+    assert done.returncode == 0, done.stderr
+
+
+def test_patience_may_change_in_a_run_and_a_path_may_hold_a_question_mark(desk: Desk) -> None:
+    desk("run", *RACE, "--optimizer", "none", "--out", "w?x=1")
+    before = len(desk.asked)
+
+    done = desk(
+        *("run", *RACE, "--optimizer", "none", "--out", "w?x=1"),
+        *("--set", "lm.timeout_s=9", "--set", "lm.retries=1"),
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert len(desk.asked) == before
+    assert (desk.folder / "w?x=1" / "run.sqlite").is_file()
+    assert not (desk.folder / "w").exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("def PROGRAM(lm, task):\n    return task.nothing\n", "cannot be built"),
+        ("def PROGRAM(lm, task):\n    return 3\n", "cannot be built"),
+        (
+            "from harness.trace import Module\nclass P(Module):\n"
+            "    def __init__(self, lm, task):\n        pass\n"
+            "    def forward(self, question):\n        return 'x'\nPROGRAM = P\n",
+            "returned a str; return a node",
+        ),
+    ],
+)
+def test_a_program_that_is_none_is_one_clear_line(desk: Desk, program: str, message: str) -> None:
+    (desk.folder / "mine.py").write_text(program)
+
+    done = desk("run", *RACE, "--optimizer", "none", "--program", "mine.py", "--out", "r")
+
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("body", ["return Score(7, 'x')", "raise KeyError('gold')"])
+def test_a_task_that_cannot_score_gives_failed_rollouts_with_the_reason(
+    desk: Desk, body: str
+) -> None:
+    text = TASK.replace("right = output.strip() == example.target", body)
+    (desk.folder / "sums.py").write_text(text)
+
+    done = desk("run", *RACE, "--optimizer", "none", "--out", "r")
+
+    assert done.returncode == 0, done.stderr
+    assert "no score" in done.stdout

@@ -7,7 +7,7 @@ import threading
 import pytest
 from toys import student, sum_example, toy
 
-from harness.errors import Interrupted, LMError, LMUnavailable
+from harness.errors import Interrupted, LMError, LMRefused, LMUnavailable
 from harness.evaluate import in_parallel
 from harness.lm import Request
 
@@ -67,7 +67,7 @@ def test_a_rollout_carries_output_score_feedback_usage_and_trace() -> None:
 def test_a_failed_model_call_is_no_zero() -> None:
     def broken(request: Request) -> str:
         if "3 + 1" in request.messages[-1]["content"]:
-            raise LMError("out of order")
+            raise LMRefused("out of order")
         return student(request)
 
     of = toy(broken)
@@ -80,13 +80,16 @@ def test_a_failed_model_call_is_no_zero() -> None:
     assert rollouts[2].trace is not None
 
 
-def test_a_model_that_is_not_there_ends_the_run_instead_of_failing_every_rollout() -> None:
+@pytest.mark.parametrize("error", [LMUnavailable, LMError])
+def test_a_model_that_is_not_there_ends_the_run_instead_of_failing_every_rollout(
+    error: type[LMError],
+) -> None:
     def gone(request: Request) -> str:
-        raise LMUnavailable("no server")
+        raise error("no server")
 
     of = toy(gone)
 
-    with pytest.raises(LMUnavailable, match="no server"):
+    with pytest.raises(error, match="no server"):
         of.evaluator.run(of.evaluator.initial, EXAMPLES, 0)
 
 

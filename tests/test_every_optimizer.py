@@ -9,7 +9,7 @@ import pytest
 from toys import GOOD, optimizer_reply, problem, student, toy
 
 from harness import registry
-from harness.errors import BudgetExhausted, LMError
+from harness.errors import BudgetExhausted, LMError, LMRefused, LMUnavailable
 from harness.lm import Request
 from harness.types import Budget, Candidate
 
@@ -105,17 +105,58 @@ def test_what_was_refused_is_counted_with_its_reason(name: str) -> None:
     assert any("no.such" in note for note in p.notes)
 
 
-@pytest.mark.parametrize("name", ["best_of_n", "optoprime"])
-def test_a_dead_optimizer_model_is_counted_and_the_seed_comes_back(name: str) -> None:
+@pytest.mark.parametrize("name", ASK)
+@pytest.mark.parametrize("error", [LMError, LMUnavailable])
+def test_a_dead_optimizer_model_ends_the_run_instead_of_looking_like_no_help(
+    name: str, error: type[LMError]
+) -> None:
     def dead(request: Request) -> str:
         if request.schema is not None:
-            raise LMError("gone")
+            raise error("gone")
         return student(request)
 
-    p = problem(toy(dead))
+    with pytest.raises(error, match="gone"):
+        run(name, problem(toy(dead)))
+
+
+@pytest.mark.parametrize("name", LEARN)
+def test_a_dead_task_model_ends_the_run_instead_of_scoring_zero(name: str) -> None:
+    def dead(request: Request) -> str:
+        raise LMUnavailable("no server")
+
+    with pytest.raises(LMUnavailable, match="no server"):
+        run(name, problem(toy(dead)))
+
+
+@pytest.mark.parametrize("name", ["best_of_n", "optoprime"])
+def test_a_prompt_that_the_optimizer_model_refuses_is_counted(name: str) -> None:
+    def refuse(request: Request) -> str:
+        if request.schema is not None:
+            raise LMRefused("too long")
+        return student(request)
+
+    p = problem(toy(refuse))
 
     assert run(name, p) == p.initial
     assert p.counts["refused"] > 0
+
+
+@pytest.mark.parametrize("name", ["best_of_n", "optoprime"])
+def test_half_an_emoji_in_a_suggestion_does_no_harm(name: str) -> None:
+    def half(request: Request) -> str:
+        if request.schema is None:
+            return student(request)
+        return '{"suggestion": {"answer.instruction": "Use digits \\ud83d."}}'
+
+    candidate = run(name, problem(toy(half)))
+
+    assert candidate.values["answer.instruction"] == "Use digits ?."
+
+
+def test_dspy_bootstrap_differs_between_seeds() -> None:
+    found = {run("dspy_bootstrap", problem(toy(seed=seed), n=12)).hash for seed in range(4)}
+
+    assert len(found) > 1
 
 
 def test_optoprime_shows_trace_feedback_and_constraints_in_one_prompt() -> None:

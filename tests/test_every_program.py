@@ -9,6 +9,7 @@ from toys import Sums
 
 from harness import registry
 from harness.predict import Predict, calls_in, render
+from harness.retrieval import best_passages
 from harness.trace import Module, trace_of
 from harness.types import ParameterInfo
 
@@ -76,7 +77,7 @@ def test_a_rollout_asks_as_often_as_promised_and_its_calls_are_read_back(name: s
 
     assert len(model.asked) == len(calls) == LM_CALLS[name]
     assert all(c.output == model.reply for c in calls)
-    assert calls[0].inputs["question"] == INPUTS["question"]
+    assert str(calls[0].inputs["question"]).endswith("What is the capital of Italy?")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -124,9 +125,7 @@ def test_multihop_retrieves_by_the_question_then_by_the_models_query() -> None:
 def test_retrieval_takes_any_query_and_any_paragraphs(
     query: str, context: list[dict[str, str]]
 ) -> None:
-    retrieve = registry.find("programs", "multihop").module.retrieve
-
-    found = retrieve(query, context)
+    found = best_passages(query, context, 2)
 
     assert len(found.splitlines()) <= 2
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import LMRefused
+from harness.errors import LMRefused, LMUnavailable
 from harness.lm import RawReply, Transient
 from harness.lm.chat_format import error_text, parse_reply, raise_for_status, retry_after_s
 from tests.fault_server import reply
@@ -69,14 +69,20 @@ def test_a_passing_failure_is_transient(status: int):
         raise_for_status(status, b"", None)
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 402, 403, 404, 405, 413, 422])
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_no_key_and_no_such_model_are_not_about_one_prompt(status: int):
+    with pytest.raises(LMUnavailable, match=f"status {status}"):
+        raise_for_status(status, b"{}", None)
+
+
+@pytest.mark.parametrize("status", [301, 400, 402, 405, 413, 422])
 def test_a_lasting_failure_is_refused(status: int):
     with pytest.raises(LMRefused, match=f"status {status}"):
         raise_for_status(status, b"", None)
 
 
 def test_a_used_up_quota_is_not_retried():
-    with pytest.raises(LMRefused, match="quota"):
+    with pytest.raises(LMUnavailable, match="quota"):
         raise_for_status(429, b'{"error": {"code": "insufficient_quota"}}', "1")
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from toys import GOOD, problem, student, sum_example, toy
 
-from harness.errors import BudgetExhausted, LMError
+from harness.errors import BudgetExhausted, ConfigError, LMRefused
+from harness.evaluate import in_parallel
 from harness.lm import Request
-from harness.types import Budget, Candidate
+from harness.types import Budget, Candidate, Spend, Usage
 
 
 def good(p) -> Candidate:
@@ -119,7 +120,7 @@ def test_of_equal_candidates_the_first_is_the_best_seen() -> None:
 
 def test_a_failed_rollout_has_no_score_and_is_counted() -> None:
     def broken(request: Request) -> str:
-        raise LMError("the model is out")
+        raise LMRefused("the model is out")
 
     p = problem(toy(broken))
 
@@ -156,3 +157,33 @@ def test_student_is_wrong_without_and_right_with_the_good_instruction() -> None:
 
     assert 0 < before < 1
     assert after == 1.0
+
+
+def test_optimizer_calls_are_exact_under_threads() -> None:
+    p = problem(toy(lambda request: "x"), Budget(optimizer_calls=3))
+
+    def ask(n: int) -> bool:
+        try:
+            p.propose(str(n))
+        except BudgetExhausted:
+            return False
+        return True
+
+    assert sum(in_parallel(ask, range(16), 8)) == 3
+    assert p.spend.optimizer.calls == 3
+
+
+def test_no_minibatch_holds_an_example_twice() -> None:
+    p = problem(toy())
+
+    for batch in p.minibatches(4, 12):
+        assert len({e.id for e in batch}) == len(batch) == 4
+
+
+def test_a_money_budget_without_a_price_is_refused_instead_of_never_binding() -> None:
+    of = toy()
+    p = problem(of, Budget(cost_usd=1.0))
+    p.spend = Spend(0, Usage(1, cost_usd=None), Usage())
+
+    with pytest.raises(ConfigError, match="price_in"):
+        p.rollout(p.initial, p.train)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
-from harness.errors import LMRefused
+from harness.errors import LMRefused, LMUnavailable
 from harness.lm.calls import RawReply, Request, Transient
 from harness.types import JSON
 
@@ -99,16 +99,20 @@ def _token_counts(data: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def raise_for_status(status: int, body: bytes, retry_after: str | None, secret: str = "") -> None:
-    """Raise Transient or LMRefused for any status but 200. No error repeats `secret`."""
+    """Raise Transient, LMRefused or LMUnavailable for any status but 200, without `secret`."""
     if status == 200:
         return
     told = f"status {status}: {error_text(body, secret)}"
     if status == 429 and "insufficient_quota" in told:
-        raise LMRefused(f"the account's quota is used up ({told}); add credit or use another model")
+        raise LMUnavailable(
+            f"the account's quota is used up ({told}); add credit or use another model"
+        )
     if status in TRANSIENT_STATUS or status >= 500 or 200 < status < 300:
         raise Transient(told, retry_after_s(retry_after))
     if status in (401, 403):
-        raise LMRefused(f"the server wants another key ({told}); set OPTORACE_API_KEY")
+        raise LMUnavailable(f"the server wants another key ({told}); set OPTORACE_API_KEY")
+    if status == 404:
+        raise LMUnavailable(f"the server has no such model or path ({told}); check the name")
     if 300 <= status < 400:
         raise LMRefused(f"the server redirects ({told}); give the address it redirects to")
     raise LMRefused(f"the server refuses the request ({told}); change the request or the model")

@@ -20,7 +20,7 @@ from harness.lm.calls import (
     Transient,
     Transport,
 )
-from harness.types import JSON, Side, Usage, content_hash
+from harness.types import JSON, Side, Usage, content_hash, encodable
 
 BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
@@ -128,7 +128,7 @@ class LM:
         settings = self.settings
         request = Request(
             model=self.identity,
-            messages=tuple({k: _encodable(v) for k, v in m.items()} for m in messages),
+            messages=tuple({k: encodable(v) for k, v in m.items()} for m in messages),
             temperature=settings.temperature if temperature is None else temperature,
             top_p=settings.top_p,
             max_tokens=settings.max_tokens if max_tokens is None else max_tokens,
@@ -196,7 +196,7 @@ class LM:
     ) -> Reply:
         call = RecordedCall(
             request=request,
-            text=_encodable(raw.text),
+            text=encodable(raw.text),
             finish_reason=raw.finish_reason,
             usage=usage,
             attempts=tuple(failure.reason for failure in failures),
@@ -262,8 +262,3 @@ def _given_up(identity: str, failures: Sequence[_Failure]) -> LMError:
 
 def _interrupted() -> Interrupted:
     return Interrupted("the run was asked to stop; no further model call is made")
-
-
-def _encodable(text: str) -> str:
-    """Replace lone surrogates (a reply cut within an emoji) that no file or hash can take."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -114,7 +114,9 @@ class LiteLLM:
         status = getattr(failure, "status_code", None)
         told = f"{type(failure).__name__}: {error_text(_hide_keys(str(failure)).encode())}"
         if "insufficient_quota" in told:
-            return LMRefused(f"the account's quota is used up ({told}); add credit")
+            return LMUnavailable(f"the account's quota is used up ({told}); add credit")
+        if status in (401, 403, 404):
+            return LMUnavailable(f"{self._model} cannot be had ({told}); check its name and key")
         mendable = status in TRANSIENT_STATUS
         if isinstance(status, int) and 400 <= status < 500 and not mendable:
             return LMRefused(f"{self._model} refuses the request ({told}); change it or the model")

@@ -1,6 +1,7 @@
 """chain_of_thought: one LM call that reasons and ends with a line `Answer: ...`."""
 
 from harness.predict import Ask, Predict
+from harness.retrieval import asked
 from harness.trace import Module, Node
 from harness.types import JSON, Task
 
@@ -13,9 +14,9 @@ class ChainOfThought(Module):
     def __init__(self, lm: Ask, task: Task):
         self.answer = Predict(lm, task.instruction, ["question"], "reasoning", FORMAT)
 
-    def forward(self, question: JSON, **rest: JSON) -> Node:
-        """Answer one question; other inputs of the task are not used."""
-        return self.answer(question=question)
+    def forward(self, question: JSON, context: JSON = None) -> Node:
+        """Answer one question; of paragraphs that come with it, the two best stand before it."""
+        return self.answer(question=asked(question, context))
 
 
 PROGRAM = ChainOfThought

@@ -5,6 +5,7 @@ Heterogeneous parameters (a prompt and code) as in the BIG-Bench Hard study of t
 """
 
 from harness.predict import Ask, Predict
+from harness.retrieval import asked
 from harness.trace import Module, Node, bundle
 from harness.types import JSON, Task
 
@@ -17,9 +18,9 @@ class ChainOfThoughtWithExtractor(Module):
     def __init__(self, lm: Ask, task: Task):
         self.answer = Predict(lm, task.instruction, ["question"], "reasoning", FORMAT)
 
-    def forward(self, question: JSON, **rest: JSON) -> Node:
-        """Answer one question; other inputs of the task are not used."""
-        return self.extract(self.answer(question=question))
+    def forward(self, question: JSON, context: JSON = None) -> Node:
+        """Answer one question; of paragraphs that come with it, the two best stand before it."""
+        return self.extract(self.answer(question=asked(question, context)))
 
     @bundle(trainable=True, description="Takes the short answer out of the model's reply.")
     def extract(self, reply: str) -> str:

@@ -1,6 +1,7 @@
 """direct: one LM call that gives the answer and nothing else."""
 
 from harness.predict import Ask, Predict
+from harness.retrieval import asked
 from harness.trace import Module, Node
 from harness.types import JSON, Task
 
@@ -13,9 +14,9 @@ class Direct(Module):
             lm, task.instruction, ["question"], "answer", "Reply with the answer only."
         )
 
-    def forward(self, question: JSON, **rest: JSON) -> Node:
-        """Answer one question; other inputs of the task are not used."""
-        return self.answer(question=question)
+    def forward(self, question: JSON, context: JSON = None) -> Node:
+        """Answer one question; of paragraphs that come with it, the two best stand before it."""
+        return self.answer(question=asked(question, context))
 
 
 PROGRAM = Direct

@@ -5,11 +5,8 @@ is the question, the second is written from a first summary. Retrieval is BM25 o
 that come with the question, not over a whole encyclopaedia.
 """
 
-import importlib
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from harness.predict import Ask, Predict
+from harness.retrieval import best_passages
 from harness.trace import Module, Node, apply
 from harness.types import JSON, Task
 
@@ -46,29 +43,8 @@ class Multihop(Module):
 
 
 def _retrieve(query: object, context: object) -> Node:
-    inputs = {"query": query, "context": context}
-    return apply("retrieve", retrieve, inputs, description=f"Finds the {TOP_K} best passages.")
-
-
-def retrieve(query: str, context: Sequence[Mapping[str, str]]) -> str:
-    """Return the TOP_K paragraphs with the highest BM25 score, as `title: text` lines.
-
-    Ties and queries without a known word keep the paragraphs' order.
-    """
-    bm25s: Any = importlib.import_module("bm25s")  # without types; heavy, so not at the top
-    texts = [f"{p['title']}: {p['text']}" for p in context]
-    if not texts:
-        return ""
-    documents = bm25s.tokenize(texts, stopwords="en", show_progress=False)
-    words = bm25s.tokenize([query], stopwords="en", show_progress=False, return_ids=False)
-    if not documents.vocab:
-        return "\n".join(texts[:TOP_K])
-    index = bm25s.BM25()
-    index.index(documents, show_progress=False)
-    known = [w for w in words[0] if w in documents.vocab]
-    scores = [float(s) for s in index.get_scores(known)] if known else [0.0] * len(texts)
-    best = sorted(range(len(texts)), key=lambda i: (-scores[i], i))[:TOP_K]
-    return "\n".join(texts[i] for i in best)
+    inputs = {"query": query, "context": context, "k": TOP_K}
+    return apply("retrieve", best_passages, inputs, description="Finds the k best passages, BM25.")
 
 
 PROGRAM = Multihop
