@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import cast
@@ -90,11 +91,13 @@ def _optimize(plan: Plan, problem: Problem) -> CellRecord:
     final: Candidate | None = None
     try:
         final = plan.optimizer.optimize(problem)
+        if not isinstance(final, Candidate):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's
+            raise TypeError(f"optimize() returned a {type(final).__name__}; return a Candidate")
         problem.check(final)
     except BudgetExhausted as e:
         final = problem.best_seen()
         reason = f"the budget of {e} ended it"
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         if ends_the_run(e):
             raise
         final = None  # an optimizer under test; its error is its result
@@ -106,7 +109,7 @@ def _optimize(plan: Plan, problem: Problem) -> CellRecord:
         initial=problem.initial,
         final=final,
         val_score=None if final is None else problem.val_score(final),
-        n_failed=problem.n_failed,
+        failures=dict(problem.failures),
         spend=problem.spend,
         counts=dict(sorted(problem.counts.items())),
         notes=tuple(problem.notes),
@@ -124,5 +127,6 @@ def _test(plan: Plan, store: Store, ended: CellRecord, final: Candidate) -> Cell
             meter.add(r.usage)
 
     rollouts = Evaluator(plan.bench, record).run(final, plan.splits.test, sample=0)
-    failed = sum(r.score is None for r in rollouts)
-    return replace(ended, n_failed=ended.n_failed + failed, test_usage=meter.total)
+    failures = Counter(ended.failures)
+    failures.update(r.error or "unknown" for r in rollouts if r.score is None)
+    return replace(ended, failures=dict(failures), test_usage=meter.total)

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from harness.errors import Interrupted, OptoraceError
+from harness.errors import Interrupted, OptoraceError, StoreError
 
 if TYPE_CHECKING:
     from harness.config import RunConfig
     from harness.registry import Kind
 
 KINDS = ("tasks", "optimizers", "programs", "models", "reports")
+TABLES = (("table", "txt"), ("markdown", "md"), ("csv", "csv"), ("json", "json"))
 FORMATS = ("table", "markdown", "latex", "csv", "json")
 
 
@@ -71,8 +72,8 @@ def run(config: Path | None, out: Path | None, **flags: object) -> None:
     """Race optimizers on tasks; go on with a run that was stopped.
 
     Settings come from CONFIG (TOML), then from flags, then from --set. With --out alone the run in
-    that folder goes on. Exit code 0: every cell is done or says why not; 2: it cannot run; 130:
-    stopped by Ctrl-C.
+    that folder goes on. Exit code 0: the table has scores, and each row without one says why; 1: no
+    cell has a score; 2: it cannot run or go on; 130: stopped by Ctrl-C.
     """
     settings = _settings(config, out, flags)
     out = out or _default_out(config, settings)
@@ -89,11 +90,17 @@ def run(config: Path | None, out: Path | None, **flags: object) -> None:
         sys.exit(130)
     from harness.registry import load_report
 
-    for name, suffix in (("table", "txt"), ("markdown", "md"), ("csv", "csv"), ("json", "json")):
-        text = load_report(name)(result, times=False)
-        (out / f"table.{suffix}").write_text(text, encoding="utf-8")
     click.echo(load_report("table")(result, times=True), nl=False)
-    click.echo(f"written to {out}: table.txt, table.md, table.csv, table.json", err=True)
+    for name, suffix in TABLES:
+        text = load_report(name)(result, times=False)
+        try:
+            (out / f"table.{suffix}").write_text(text, encoding="utf-8")
+        except OSError as e:
+            raise StoreError(f"cannot write table.{suffix} into {out}: {e.strerror}") from e
+    click.echo(f"written to {out}: {', '.join(f'table.{s}' for _, s in TABLES)}", err=True)
+    if not any(score is not None for cell in result.cells for score in cell.test_scores):
+        click.echo("no cell has a score; the table says why", err=True)
+        sys.exit(1)
 
 
 @cli.command()

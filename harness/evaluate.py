@@ -86,7 +86,12 @@ class Evaluator:
         )
 
     def check(self, candidate: Candidate) -> None:
-        """Raise ValueError if a value breaks its parameter's constraint, KeyError if unknown."""
+        """Raise ValueError if a parameter is missing or unknown or a value breaks a constraint."""
+        if set(candidate.values) != set(self.parameters):
+            raise ValueError(
+                f"the candidate has the parameters {sorted(candidate.values)}; "
+                f"needed are exactly {sorted(self.parameters)}"
+            )
         self._bench.build(_no_model, self._bench.task).load_state(candidate.values)
 
     def _rollout(self, candidate: Candidate, example: Example, sample: int) -> Rollout:

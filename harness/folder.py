@@ -79,14 +79,23 @@ def _result(store: Store, cell: Mapping[str, Any]) -> CellResult:
     return CellResult(
         **shown,
         status=cast("Status", record.status),
-        reason=record.reason,
+        reason="; ".join(filter(None, (record.reason, failure_line(record)))),
         val_score=record.val_score,
         test_scores=tuple(r.score for r in rollouts),
         test_ids=tuple(r.example for r in rollouts),
         metrics={n: tuple(r.metrics.get(n) for r in rollouts) for n in names},
-        n_failed_rollouts=record.n_failed,
+        n_failed_rollouts=sum(record.failures.values()),
         spend=record.spend,
         test_usage=record.test_usage,
         changed=record.final != record.initial,
         counts=record.counts,
     )
+
+
+def failure_line(record: CellRecord) -> str:
+    """Return how many rollouts failed and the most frequent reason, "" for none."""
+    if not record.failures:
+        return ""
+    reason = max(sorted(record.failures), key=lambda r: record.failures[r])
+    n = sum(record.failures.values())
+    return f"{n} failed rollout{'' if n == 1 else 's'}, most often: {reason}"

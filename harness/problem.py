@@ -98,7 +98,7 @@ class Problem:
         self.spend = Spend()
         self.counts: Counter[str] = Counter()
         self.notes: list[str] = []
-        self.n_failed = 0
+        self.failures: Counter[str] = Counter()  # reasons of failed rollouts
         self._oracle = oracle
         self._on_progress = on_progress
         self._known = {e.id for e in (*self.train, *self.val)}
@@ -183,7 +183,7 @@ class Problem:
 
         That is the rule of selection only: tables show failures as failures.
         """
-        return selection_score(self.rollout(candidate, self.val))
+        return selection_score(self.rollout(candidate, self.val))[0]
 
     def minibatches(self, size: int, n: int) -> Iterator[list[Example]]:
         """Yield `n` batches of train examples, each epoch in a new order from `rng`.
@@ -260,7 +260,8 @@ class Problem:
             scores = self._seen.setdefault(candidate.hash, (candidate, {}))[1]
             for r in rollouts:
                 self.spend = _add(self.spend, 0, r.usage, "task")
-                self.n_failed += r.score is None
+                if r.score is None:
+                    self.failures[r.error or "unknown"] += 1
                 scores.setdefault(r.example.id, r.score or 0.0)
             self._report()
 
@@ -280,9 +281,12 @@ class Problem:
             self._on_progress(Progress(self.spend, best))
 
 
-def selection_score(rollouts: Sequence[Rollout]) -> float:
-    """Return the mean score with failures as 0; 0.0 for no rollouts."""
-    return sum(r.score or 0.0 for r in rollouts) / len(rollouts) if rollouts else 0.0
+def selection_score(rollouts: Sequence[Rollout]) -> tuple[float, int]:
+    """Return what candidates are ranked by: the mean score with failures as 0, then minus their
+    number, so that a program that always breaks is worse than one that is always wrong.
+    """
+    mean = sum(r.score or 0.0 for r in rollouts) / len(rollouts) if rollouts else 0.0
+    return mean, -sum(r.score is None for r in rollouts)
 
 
 def _reached(spent: float, limit: float | None) -> bool:

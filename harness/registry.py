@@ -29,6 +29,7 @@ from harness.errors import OptoraceError, PluginError
 from harness.types import JSON, Optimizer, Task
 
 Kind: TypeAlias = Literal["tasks", "optimizers", "programs", "reports"]
+TASK_FIELDS = ("name", "objective", "instruction", "program", "presets", "load", "score")
 HERE = Path(__file__).resolve().parent
 
 _loaded: dict[Path, ModuleType] = {}
@@ -49,12 +50,12 @@ def load_task(ref: str) -> Task:
     """Return the task `gsm8k`, `bbh/web_of_lies`, `./mine.py` or `./mine.py#variant`."""
     plugin = find("tasks", ref)
     if hasattr(plugin.module, "TASK") and not plugin.variant:
-        return cast("Task", plugin.module.TASK)
+        return _whole_task(ref, plugin.module.TASK)
     known = _variants(plugin)
     if plugin.variant not in known:
         full = [f"{plugin.name}/{v}" if v else plugin.name for v in known]
         raise PluginError(_unknown("task", ref, full))
-    return cast("Task", plugin.module.task(plugin.variant))
+    return _whole_task(ref, plugin.module.task(plugin.variant))
 
 
 def load_optimizer(ref: str, options: Mapping[str, JSON]) -> Optimizer:
@@ -150,7 +151,7 @@ def _load(path: Path) -> ModuleType:
         except OptoraceError:
             del sys.modules[spec.name]
             raise
-        except Exception as e:
+        except (Exception, SystemExit) as e:
             del sys.modules[spec.name]
             raise PluginError(f"{path.name} cannot be loaded: {type(e).__name__}: {e}") from e
         _loaded[path] = module
@@ -173,6 +174,13 @@ def _variants(plugin: Plugin) -> list[str]:
         raise PluginError(f"task file {plugin.name} defines neither TASK nor task(variant)")
     listed = module.variants() if hasattr(module, "variants") else getattr(module, "VARIANTS", ())
     return list(listed)
+
+
+def _whole_task(ref: str, task: Any) -> Task:
+    missing = [name for name in TASK_FIELDS if not hasattr(task, name)]
+    if missing:
+        raise PluginError(f"task {ref} lacks {', '.join(missing)}; see Task in harness/types.py")
+    return cast("Task", task)
 
 
 def _typed_options(name: str, make: Any, options: Mapping[str, JSON]) -> dict[str, Any]:

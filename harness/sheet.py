@@ -221,7 +221,8 @@ def _legend(table: Sequence[Row]) -> tuple[str, ...]:
     ]
     if any((row.spend.task + row.spend.optimizer).cost_usd is None for row in table):
         notes.append(
-            "unknown cost: no price is known for the model; set lm.price_in and lm.price_out."
+            "unknown cost: no price is known for the model; set price_in and price_out of "
+            "lm and optimizer_lm."
         )
     return tuple(notes)
 
@@ -232,7 +233,7 @@ def _comparison_notes(table: Sequence[Row]) -> list[str]:
         return [
             f"vs none: empty, because `{CONTROL}` and the others have no result on the same task."
         ]
-    sizes = sorted({row.n_test for row in compared})
+    sizes = sorted({row.difference.n_pairs for row in compared if row.difference} - {0})
     effects = ", ".join(
         f"{fmt.percent(minimum_detectable_effect(n))} points (n = {n})" for n in sizes
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from harness.errors import ConfigError
@@ -35,8 +36,10 @@ def describe(record: CellRecord) -> str:
     lines.append(f"  {_outcome(record)}")
     for side, used in (("task", record.spend.task), ("optimizer", record.spend.optimizer)):
         lines.append(f"  {side} side: {usage(used)}, {used.retries} retries")
-    lines += [f"  {what}: {n}" for what, n in sorted(record.counts.items())]
-    lines += [f"  note: {printable(note)}" for note in record.notes]
+    lines += [f"  {n} failed: {printable(reason)}" for reason, n in record.failures.items()]
+    lines += [f"  {printable(what)}: {n}" for what, n in sorted(record.counts.items())]
+    notes = Counter(record.notes)
+    lines += [f"  note{f' x {n}' if n > 1 else ''}: {printable(t)}" for t, n in notes.items()]
     lines += [f"  {line}" for line in _changes(record.initial, record.final)]
     return "\n".join(lines)
 
@@ -44,7 +47,8 @@ def describe(record: CellRecord) -> str:
 def _outcome(record: CellRecord) -> str:
     val = "" if record.val_score is None else f", validation {percent(record.val_score)}"
     reason = f" ({printable(record.reason)})" if record.reason else ""
-    rollouts = f"{count(record.spend.rollouts)} rollouts, {record.n_failed} failed"
+    failed = sum(record.failures.values())
+    rollouts = f"{count(record.spend.rollouts)} rollouts, {failed} failed with the test's"
     return f"{record.status}{reason}, {rollouts}{val}"
 
 

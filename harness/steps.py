@@ -33,10 +33,11 @@ class StepOptimizer(ABC):
 
     def optimize(self, problem: Problem) -> Candidate:
         """Run the loop; return the last accepted candidate, which is the best on validation."""
-        current, score = problem.initial, problem.validate(problem.initial)
+        current = problem.initial
+        score = selection_score(problem.rollout(current, problem.val))
         for batch in problem.minibatches(self.batch, self.steps):
             rollouts = problem.rollout(current, batch)
-            if selection_score(rollouts) >= 1.0:
+            if selection_score(rollouts)[0] >= 1.0:
                 problem.count("skipped", "no mistake in the batch")
                 continue
             try:
@@ -48,7 +49,7 @@ class StepOptimizer(ABC):
             if proposal.hash == current.hash:
                 problem.count("unchanged")
                 continue
-            new = problem.validate(proposal)
+            new = selection_score(problem.rollout(proposal, problem.val))
             if new >= score:
                 current, score = proposal, new
                 problem.count("accepted")

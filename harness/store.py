@@ -45,7 +45,8 @@ class CellRecord:
     """How a cell ended. `status` is `done`, `failed` (it began and cannot end) or `not run`.
 
     `val_score` is the mean on the validation split of the returned candidate, None if that split
-    was not run whole. `counts` are the optimizer's own: proposals, accepted, refused by reason.
+    was not run whole. `failures` counts failed rollouts, of optimization and test, by reason.
+    `counts` are the optimizer's own: proposals, accepted, refused.
     """
 
     key: CellKey
@@ -54,7 +55,7 @@ class CellRecord:
     initial: Candidate | None = None
     final: Candidate | None = None
     val_score: float | None = None
-    n_failed: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict[str, int])
     spend: Spend = field(default_factory=Spend)
     test_usage: Usage = field(default_factory=Usage)
     counts: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -164,8 +165,12 @@ class Store:
             return
         statement = self._tables[table].insert().prefix_with(f"OR {on_conflict}")
         with self._lock, _errors(self.path):
-            self._connection.execute(statement, list(rows))
-            self._connection.commit()
+            try:
+                self._connection.execute(statement, list(rows))
+                self._connection.commit()
+            except Exception:
+                self._connection.rollback()  # else the next error would hide this one
+                raise
 
     def _first(self, statement: sa.Select[Any]) -> Any:
         with self._lock, _errors(self.path):
@@ -189,7 +194,7 @@ def _errors(path: Path) -> Generator[None]:
         yield
     except sqlalchemy.exc.SQLAlchemyError as e:
         reason = str(getattr(e, "orig", None) or e).splitlines()[0]
-        advice = "free the disk, or give another folder with --out; what is recorded stays"
+        advice = "see whether the disk is full or the file damaged, or give another --out"
         raise StoreError(f"cannot use {path}: {reason}; {advice}") from e
     except OSError as e:
         raise StoreError(f"cannot use {path}: {e.strerror}; give another --out") from e
@@ -262,7 +267,7 @@ def _plain(cell: CellRecord) -> JSON:
 
 def _record(data: Any) -> CellRecord:
     spend = data["spend"]
-    rest = {n: data[n] for n in ("status", "reason", "val_score", "n_failed", "counts")}
+    rest = {n: data[n] for n in ("status", "reason", "val_score", "failures", "counts")}
     return CellRecord(
         key=CellKey(**data["key"]),
         initial=None if data["initial"] is None else Candidate(data["initial"]),

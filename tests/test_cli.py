@@ -392,5 +392,6 @@ def test_a_task_that_cannot_score_gives_failed_rollouts_with_the_reason(
 
     done = desk("run", *RACE, "--optimizer", "none", "--out", "r")
 
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     assert "no score" in done.stdout
+    assert "8 failed rollouts, most often: the task" in done.stdout

@@ -68,7 +68,6 @@ def test_a_request_arrives_as_it_was_made(server: FaultServer, opened: OpenedMod
         ("malformed", "not valid JSON"),
         ("cut-off", "cut off"),
         ("no-choices", "no choices"),
-        ("no-content", "no text content"),
         ("empty", "empty"),
         ("html", "content type 'text/html'"),
         ("error-in-200", "the upstream is down"),
@@ -83,10 +82,22 @@ def test_a_fault_is_transient_and_the_next_attempt_works(
     assert opened.transport(ask(f"{fault},ok"), 5).text == f"{fault},ok"
 
 
-@pytest.mark.parametrize("fault", ["400", "422", "no-usage"])
+@pytest.mark.parametrize("fault", ["400", "422"])
 def test_a_lasting_fault_is_refused(opened: OpenedModel, fault: str):
     with pytest.raises(LMRefused):
         opened.transport(ask(fault), 5)
+
+
+def test_a_server_that_counts_no_tokens_cannot_be_raced(opened: OpenedModel):
+    with pytest.raises(LMUnavailable, match="does not count tokens"):
+        opened.transport(ask("no-usage"), 5)
+
+
+def test_a_reply_without_content_that_used_tokens_is_an_empty_answer(opened: OpenedModel):
+    raw = opened.transport(ask("no-content"), 5)
+
+    assert raw.text == ""
+    assert raw.completion_tokens > 0
 
 
 @pytest.mark.parametrize("fault", ["stall", "drip", "drip-unsized"])

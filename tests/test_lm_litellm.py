@@ -62,7 +62,7 @@ def test_a_schema_is_sent(served: Served):
     "fault",
     [
         *("429", "500", "503", "reset", "hang-up", "malformed", "cut-off"),
-        *("no-choices", "no-content", "empty", "html", "error-in-200"),
+        *("no-choices", "empty", "html", "error-in-200"),
     ],
 )
 def test_a_fault_is_transient_and_costs_one_request(served: Served, fault: str):
@@ -76,7 +76,7 @@ def test_a_fault_is_transient_and_costs_one_request(served: Served, fault: str):
     assert caught.value.retry_after_s == (7 if fault == "429" else None)
 
 
-@pytest.mark.parametrize("fault", ["400", "422", "no-usage"])
+@pytest.mark.parametrize("fault", ["400", "422"])
 def test_a_lasting_fault_is_refused(served: Served, fault: str):
     with pytest.raises(LMRefused):
         served[1].transport(ask(fault), 10)

@@ -128,7 +128,7 @@ def test_a_failed_rollout_has_no_score_and_is_counted() -> None:
 
     assert [r.score for r in rollouts] == [None, None]
     assert "the model is out" in str(rollouts[0].error)
-    assert p.n_failed == 2
+    assert sum(p.failures.values()) == 2
 
 
 def test_a_broken_constraint_is_refused_before_anything_is_spent() -> None:
@@ -187,3 +187,10 @@ def test_a_money_budget_without_a_price_is_refused_instead_of_never_binding() ->
 
     with pytest.raises(ConfigError, match="price_in"):
         p.rollout(p.initial, p.train)
+
+
+def test_a_candidate_that_lacks_a_parameter_is_refused() -> None:
+    p = problem(toy())
+
+    with pytest.raises(ValueError, match="needed are exactly"):
+        p.check(Candidate({"answer.demos": []}))

@@ -24,6 +24,19 @@ class Mine:
 OPTIMIZER = Mine
 """
 
+FAMILY = """
+class T:
+    objective = instruction = program = ""
+    presets = {}
+    load = score = None
+    def __init__(self, name):
+        self.name = name
+
+VARIANTS = ("a", "b")
+def task(variant):
+    return T(f"task {variant}")
+"""
+
 
 def write(path: Path, text: str) -> str:
     path.write_text(text)
@@ -107,9 +120,28 @@ def test_an_unknown_option_of_an_optimizer_is_refused() -> None:
 
 
 def test_a_family_of_tasks_comes_from_one_file(tmp_path: Path) -> None:
-    text = "VARIANTS = ('a', 'b')\ndef task(variant):\n    return f'task {variant}'\n"
+    text = FAMILY
     ref = write(tmp_path / "family.py", text)
 
-    assert registry.load_task(f"{ref}#b") == "task b"
+    assert registry.load_task(f"{ref}#b").name == "task b"
     with pytest.raises(PluginError, match="family/a, family/b"):
         registry.load_task(f"{ref}#c")
+
+
+def test_a_task_that_lacks_something_is_told_what(tmp_path: Path) -> None:
+    ref = write(tmp_path / "half.py", "class TASK:\n    name = 'half'\n    presets = {}\n")
+
+    with pytest.raises(PluginError, match="lacks objective, instruction, program, load, score"):
+        registry.load_task(ref)
+
+
+def test_a_single_task_has_no_variants() -> None:
+    with pytest.raises(PluginError, match="hotpotqa has no variants"):
+        registry.load_task("hotpotqa/x")
+
+
+def test_a_file_that_exits_is_an_error_and_not_an_exit(tmp_path: Path) -> None:
+    ref = write(tmp_path / "exits.py", "import sys\nsys.exit(0)\n")
+
+    with pytest.raises(PluginError, match="SystemExit"):
+        registry.load_task(ref)

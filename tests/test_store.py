@@ -70,7 +70,7 @@ def test_a_cell_comes_back_as_it_was(
         Candidate(before),  # pyright: ignore[reportArgumentType]
         Candidate({"a": [{"q": "x"}]}),
         0.5,
-        2,
+        {"broken": 2},
         Spend(7, Usage(1, 2, 3, 0.1, None), Usage()),
         Usage(4),
         {"accepted": 1},

@@ -69,13 +69,14 @@ def parse_fields(data: Any, secret: str = "") -> RawReply:
     reason = str(choice.get("finish_reason") or "unknown")
     if reason == "content_filter" and not text:
         raise LMRefused("the provider's content filter blocked the reply; change the prompt")
-    if not isinstance(text, str):
+    if not isinstance(message, dict) or not isinstance(text, str | None):
         raise Transient("the reply has no text content")
+    text = text or ""  # null: a model that spent its tokens on thinking
     prompt_tokens, completion_tokens = _token_counts(data)
     if not text and completion_tokens == 0:
         raise Transient("the reply is empty")
     if completion_tokens == 0:
-        raise LMRefused(NO_COUNTS)
+        raise LMUnavailable(NO_COUNTS)
     return RawReply(text, prompt_tokens, completion_tokens, reason, None)
 
 
@@ -95,7 +96,7 @@ def _token_counts(data: Mapping[str, Any]) -> tuple[int, int]:
     found = counts.get("prompt_tokens"), counts.get("completion_tokens")
     if all(isinstance(n, int) and n >= 0 for n in found):
         return cast("tuple[int, int]", found)
-    raise LMRefused(NO_COUNTS)
+    raise LMUnavailable(NO_COUNTS)
 
 
 def raise_for_status(status: int, body: bytes, retry_after: str | None, secret: str = "") -> None:
