@@ -30,7 +30,7 @@ def best_passages(query: str, context: Sequence[Mapping[str, str]], k: int) -> s
     return "\n".join(texts[i] for i in best)
 
 
-def asked(question: object, context: object, k: int = 2) -> Node | object:
+def asked(question: object, context: object, k: int = 1) -> Node | object:
     """Return the question, or, if there is a context, a node of its best passages and itself."""
     if context is None:
         return question

@@ -15,7 +15,7 @@ class ChainOfThought(Module):
         self.answer = Predict(lm, task.instruction, ["question"], "reasoning", FORMAT)
 
     def forward(self, question: JSON, context: JSON = None) -> Node:
-        """Answer one question; of paragraphs that come with it, the two best stand before it."""
+        """Answer one question; of paragraphs that come with it, the best stands before it."""
         return self.answer(question=asked(question, context))
 
 

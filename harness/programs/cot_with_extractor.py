@@ -19,7 +19,7 @@ class ChainOfThoughtWithExtractor(Module):
         self.answer = Predict(lm, task.instruction, ["question"], "reasoning", FORMAT)
 
     def forward(self, question: JSON, context: JSON = None) -> Node:
-        """Answer one question; of paragraphs that come with it, the two best stand before it."""
+        """Answer one question; of paragraphs that come with it, the best stands before it."""
         return self.extract(self.answer(question=asked(question, context)))
 
     @bundle(trainable=True, description="Takes the short answer out of the model's reply.")

@@ -15,7 +15,7 @@ class Direct(Module):
         )
 
     def forward(self, question: JSON, context: JSON = None) -> Node:
-        """Answer one question; of paragraphs that come with it, the two best stand before it."""
+        """Answer one question; of paragraphs that come with it, the best stands before it."""
         return self.answer(question=asked(question, context))
 
 
