@@ -5,12 +5,13 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 uv=$root/.venv/bin/uv
+reach() { "$@" 2>/dev/null || "$@" --system-certs; }  # behind a company's own certificates
 
 cd "$root"
-$uv build --quiet --wheel --out-dir "$tmp/dist"
+reach $uv build --quiet --wheel --out-dir "$tmp/dist"
 $uv export --quiet --frozen --no-dev --no-emit-project --no-hashes --output-file "$tmp/locked.txt"
 $uv venv --quiet --python "$root/.venv/bin/python" "$tmp/env"
-$uv pip install --quiet --python "$tmp/env/bin/python" --constraint "$tmp/locked.txt" "$tmp"/dist/*.whl
+reach $uv pip install --quiet --python "$tmp/env/bin/python" --constraint "$tmp/locked.txt" "$tmp"/dist/*.whl
 
 mkdir -p "$tmp/user/optimizers" "$tmp/user/reports"
 cd "$tmp/user"
