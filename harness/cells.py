@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 from harness.config import LMSettings, RunConfig
-from harness.errors import BudgetExhausted, ends_the_run
+from harness.errors import BudgetExhausted, ends_the_run, one_line
 from harness.evaluate import Bench, Evaluator
-from harness.lm import Meter
 from harness.problem import Problem, Progress, Statement
 from harness.store import CellKey, CellRecord, Store
-from harness.types import JSON, Candidate, Optimizer, Rollout, Splits, content_hash
+from harness.types import JSON, Candidate, Optimizer, Rollout, Splits, Usage, content_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,8 @@ def run_cell(
 ) -> CellRecord:
     """Optimize within the budget, test what came out, record both; return the record.
 
-    An optimizer that raises gives a record with status `failed`. LMError, StoreError and
-    Interrupted pass through: they end the run, which can go on later.
+    An optimizer that raises gives a record with status `failed`. Interrupted and what
+    `ends_the_run` pass through; the run can go on later.
     """
 
     def record(candidate: Candidate, rollouts: Sequence[Rollout]) -> None:
@@ -101,7 +100,7 @@ def _optimize(plan: Plan, problem: Problem) -> CellRecord:
         if ends_the_run(e):
             raise
         final = None  # an optimizer under test; its error is its result
-        status, reason = "failed", f"{type(e).__name__}: {' '.join(str(e).split())}"[:500]
+        status, reason = "failed", one_line(e)
     return CellRecord(
         key=plan.key,
         status=status,
@@ -118,15 +117,13 @@ def _optimize(plan: Plan, problem: Problem) -> CellRecord:
 
 def _test(plan: Plan, store: Store, ended: CellRecord, final: Candidate) -> CellRecord:
     """Run the test split once under the final candidate; it is outside of the budget."""
-    meter = Meter()
 
     def record(candidate: Candidate, rollouts: Sequence[Rollout]) -> None:
         store.save_candidate(candidate)
         store.save_rollouts(plan.key.id, "test", rollouts)
-        for r in rollouts:
-            meter.add(r.usage)
 
     rollouts = Evaluator(plan.bench, record).run(final, plan.splits.test, sample=0)
     failures = Counter(ended.failures)
     failures.update(r.error or "unknown" for r in rollouts if r.score is None)
-    return replace(ended, failures=dict(failures), test_usage=meter.total)
+    usage = sum((r.usage for r in rollouts), Usage())
+    return replace(ended, failures=dict(failures), test_usage=usage)

@@ -75,3 +75,8 @@ def ends_the_run(error: BaseException | None) -> bool:
     """
     local = (LMRefused, LMTimeout, SandboxError)
     return isinstance(error, OptoraceError) and not isinstance(error, local)
+
+
+def one_line(error: BaseException) -> str:
+    """Return `Type: message` in one line of at most 500 characters."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, cast
 
-from harness.errors import Interrupted, PluginError, ends_the_run
+from harness.errors import Interrupted, PluginError, ends_the_run, one_line
 from harness.lm import LM, Reply
 from harness.predict import Ask
 from harness.problem import AskOptions
@@ -17,6 +17,7 @@ from harness.trace import (
     ExecutionError,
     Module,
     Node,
+    Parameter,
     Trace,
     UsageError,
     trace_of,
@@ -126,13 +127,13 @@ class Evaluator:
         except ExecutionError as e:
             if e.__cause__ is not None and ends_the_run(e.__cause__):
                 raise e.__cause__ from e
-            return None, trace_of(e.exception_node, parameters), _line(e.__cause__ or e)
+            return None, trace_of(e.exception_node, parameters), one_line(e.__cause__ or e)
         except UsageError as e:
-            raise PluginError(f"the program is not traced right: {_line(e)}") from e
+            raise PluginError(f"the program is not traced right: {one_line(e)}") from e
         except Exception as e:
             if ends_the_run(e):
                 raise
-            return None, None, _line(e)
+            return None, None, one_line(e)
         if not isinstance(node, Node):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's
             raise PluginError(f"the program returned a {type(node).__name__}; return a node")
         return encodable(str(node.data)), trace_of(node, parameters), None
@@ -145,7 +146,7 @@ def inspect(build: BuildProgram, task: Task) -> tuple[dict[str, ParameterInfo], 
         infos = {name: _info(name, p) for name, p in program.parameters().items()}
         return infos, Candidate(cast("Mapping[str, JSON]", program.state()))
     except Exception as e:
-        raise PluginError(f"the program cannot be built for task {task.name}: {_line(e)}") from e
+        raise PluginError(f"the program cannot be built for task {task.name}: {one_line(e)}") from e
 
 
 def _scored(
@@ -158,7 +159,7 @@ def _scored(
             return result.value, encodable(result.feedback), dict(result.metrics), None
         reason = f"the task gave the score {result.value}; it must be in [0, 1]"
     except Exception as e:  # noqa: BLE001 - a user's metric; the rollout fails with its reason
-        reason = f"the task cannot score this output: {_line(e)}"
+        reason = f"the task cannot score this output: {one_line(e)}"
     return None, f"No score: {reason}", {}, reason
 
 
@@ -168,9 +169,7 @@ def in_parallel(function: Callable[[A], B], items: Sequence[A], jobs: int) -> li
     BaseException is carried home as a value: raised in a worker of joblib's thread pool it would
     end the worker and leave the pool waiting for ever.
     """
-    parallel: Any = importlib.import_module(
-        "joblib"
-    )  # without types; not needed to read parameters
+    joblib: Any = importlib.import_module("joblib")  # without types
 
     def guarded(item: A) -> B | BaseException:
         try:
@@ -180,8 +179,8 @@ def in_parallel(function: Callable[[A], B], items: Sequence[A], jobs: int) -> li
 
     if jobs == 1 or len(items) < 2:
         return [function(item) for item in items]
-    pool = parallel.Parallel(n_jobs=min(jobs, len(items)), backend="threading")
-    results = cast("list[B | BaseException]", pool(parallel.delayed(guarded)(i) for i in items))
+    pool = joblib.Parallel(n_jobs=min(jobs, len(items)), backend="threading")
+    results = cast("list[B | BaseException]", pool(joblib.delayed(guarded)(i) for i in items))
     for result in results:
         if isinstance(result, BaseException):
             raise result
@@ -192,11 +191,5 @@ def _no_model(messages: Sequence[Mapping[str, str]]) -> str:
     raise RuntimeError("this program was built to read its parameters; it has no model")
 
 
-def _info(name: str, parameter: object) -> ParameterInfo:
-    p = parameter
-    return ParameterInfo(name, p.kind, p.description, p.constraint, p.fields)  # pyright: ignore
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:500]
+def _info(name: str, p: Parameter) -> ParameterInfo:
+    return ParameterInfo(name, p.kind, p.description, p.constraint, p.fields)

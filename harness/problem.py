@@ -10,7 +10,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from harness.errors import BudgetExhausted, ConfigError
@@ -168,7 +168,7 @@ class Problem:
             self._asked[key] += 1
         reply = self._oracle.ask(messages, AskOptions(sample, schema, temperature))
         with self._lock:
-            self.spend = _add(self.spend, 0, reply.usage, "optimizer")
+            self.spend = _add(self.spend, reply.usage, "optimizer")
             self._report()
         return reply
 
@@ -233,7 +233,7 @@ class Problem:
         n = n if limit is None else min(n, limit - self.spend.rollouts)
         if n <= 0:
             raise BudgetExhausted("rollouts")
-        self.spend = Spend(self.spend.rollouts + n, self.spend.task, self.spend.optimizer)
+        self.spend = replace(self.spend, rollouts=self.spend.rollouts + n)
         return n
 
     def _stop_if_spent(self) -> None:
@@ -259,7 +259,7 @@ class Problem:
         with self._lock:
             scores = self._seen.setdefault(candidate.hash, (candidate, {}))[1]
             for r in rollouts:
-                self.spend = _add(self.spend, 0, r.usage, "task")
+                self.spend = _add(self.spend, r.usage, "task")
                 if r.score is None:
                     self.failures[r.error or "unknown"] += 1
                 scores.setdefault(r.example.id, r.score or 0.0)
@@ -293,7 +293,7 @@ def _reached(spent: float, limit: float | None) -> bool:
     return limit is not None and spent >= limit
 
 
-def _add(spend: Spend, rollouts: int, usage: Usage, side: Side) -> Spend:
-    task = spend.task + usage if side == "task" else spend.task
-    optimizer = spend.optimizer + usage if side == "optimizer" else spend.optimizer
-    return Spend(spend.rollouts + rollouts, task, optimizer)
+def _add(spend: Spend, usage: Usage, side: Side) -> Spend:
+    if side == "task":
+        return replace(spend, task=spend.task + usage)
+    return replace(spend, optimizer=spend.optimizer + usage)

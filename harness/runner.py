@@ -17,7 +17,7 @@ from harness import registry
 from harness.cells import Plan, cell_key, run_cell
 from harness.config import LMSettings, RunConfig, check, to_json
 from harness.data import Rows, split
-from harness.errors import ConfigError, DataError, Interrupted, PluginError, StoreError
+from harness.errors import ConfigError, DataError, Interrupted, PluginError, StoreError, one_line
 from harness.evaluate import Bench, in_parallel, inspect
 from harness.folder import read
 from harness.lm import LM, OpenedModel, identify, resolve
@@ -180,8 +180,7 @@ def _load(config: RunConfig, ref: str, task: Task) -> _Loaded:
     except DataError as e:
         return _Loaded(ref, task, Splits((), (), (), ""), str(e))
     except Exception as e:
-        text = f"{type(e).__name__}: {' '.join(str(e).split())}"
-        raise PluginError(f"task {ref} cannot load its examples: {text}") from e
+        raise PluginError(f"task {ref} cannot load its examples: {one_line(e)}") from e
 
 
 def _sizes(config: RunConfig, task: Task) -> SplitSizes:
