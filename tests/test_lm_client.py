@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from harness.config import LMSettings
 from harness.errors import ConfigError, Interrupted, LMError, LMRefused, LMTimeout, LMUnavailable
 from harness.lm import (
     LM,
-    Meter,
     RawReply,
     RecordedCall,
     Request,
@@ -330,12 +328,3 @@ def test_half_an_emoji_in_a_reply_can_be_recorded_and_asked_about():
     assert reply.text == "cut ?"
     (call,) = log.values()
     assert call.request["messages"] == [{"role": "user", "content": "? ö 🙂"}]
-
-
-def test_a_meter_adds_up_over_threads():
-    meter, one = Meter(), Usage(1, 2, 3, 0.5, 0.25, 1)
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(meter.add, [one] * 400))
-
-    assert meter.total == Usage(400, 800, 1200, 200.0, 100.0, 400)
-    assert meter.add(replace(one, cost_usd=None)).cost_usd is None

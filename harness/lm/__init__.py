@@ -19,7 +19,7 @@ from harness.lm.calls import (
     request_key,
 )
 from harness.lm.catalogue import CATALOGUE, Weights
-from harness.lm.client import LM, Meter, Slots
+from harness.lm.client import LM, Slots
 from harness.lm.resolve import OpenedModel, fetch, identify, resolve
 from harness.lm.scripted import Script, scripted
 from harness.lm.weights import cache_folder
@@ -28,7 +28,6 @@ __all__ = [
     "CATALOGUE",
     "LM",
     "CallLog",
-    "Meter",
     "OpenedModel",
     "RawReply",
     "RecordedCall",

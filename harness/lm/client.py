@@ -49,26 +49,6 @@ class Slots:
         self._free.release()
 
 
-class Meter:
-    """A sum of usage that many threads add to."""
-
-    def __init__(self):
-        self._lock = threading.Lock()  # guards _total
-        self._total = Usage()
-
-    def add(self, usage: Usage) -> Usage:
-        """Add and return the new total."""
-        with self._lock:
-            self._total += usage
-            return self._total
-
-    @property
-    def total(self) -> Usage:
-        """What was added so far."""
-        with self._lock:
-            return self._total
-
-
 @dataclass(frozen=True, slots=True)
 class _Failure:
     """Why an attempt failed; `retry_after_s` is what the server asked for, None if nothing."""
