@@ -17,11 +17,12 @@ from harness.trace import (
     ExecutionError,
     Module,
     Node,
-    Parameter,
+    ParameterNode,
     Trace,
     UsageError,
     trace_of,
     use_code_runner,
+    use_llm,
 )
 from harness.types import (
     JSON,
@@ -107,7 +108,7 @@ class Evaluator:
             raise Interrupted
         program = bench.build(ask, bench.task)
         program.load_state(candidate.values)
-        output, trace, error = self._forward(program, example)
+        output, trace, error = self._forward(program, example, ask)
         score, feedback, metrics = None, f"The program failed: {error}", dict[str, float]()
         if output is not None:
             score, feedback, metrics, error = _scored(bench.task, example, output)
@@ -117,12 +118,12 @@ class Evaluator:
         )
 
     def _forward(
-        self, program: Module, example: Example
+        self, program: Module, example: Example, ask: Ask
     ) -> tuple[str | None, Trace | None, str | None]:
         """Return the output, the trace and, if the program failed, the error in one line."""
-        parameters = program.parameters()
+        parameters = program.named_parameters()
         try:
-            with use_code_runner(self._bench.code_runner):
+            with use_code_runner(self._bench.code_runner), use_llm(ask):
                 node = program(**example.inputs)
         except ExecutionError as e:
             if e.__cause__ is not None and ends_the_run(e.__cause__):
@@ -143,7 +144,7 @@ def inspect(build: BuildProgram, task: Task) -> tuple[dict[str, ParameterInfo], 
     """Return a program's parameters and their first values. Raises PluginError."""
     try:
         program = build(_no_model, task)
-        infos = {name: _info(name, p) for name, p in program.parameters().items()}
+        infos = {name: _info(name, p) for name, p in program.named_parameters().items()}
         return infos, Candidate(cast("Mapping[str, JSON]", program.state()))
     except Exception as e:
         raise PluginError(f"the program cannot be built for task {task.name}: {one_line(e)}") from e
@@ -191,5 +192,6 @@ def _no_model(messages: Sequence[Mapping[str, str]]) -> str:
     raise RuntimeError("this program was built to read its parameters; it has no model")
 
 
-def _info(name: str, p: Parameter) -> ParameterInfo:
-    return ParameterInfo(name, p.kind, p.description, p.constraint, p.fields)
+def _info(name: str, p: ParameterNode) -> ParameterInfo:
+    schema = cast("Mapping[str, JSON]", p.rule.schema())
+    return ParameterInfo(name, p.kind, p.doc, p.constraint, p.fields, schema)

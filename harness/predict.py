@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, cast
 
-from harness.trace import Module, Node, Parameter, Trace, apply
+from harness.trace import Module, Node, ParameterNode, Satisfies, Trace, apply
 from harness.types import JSON, ParameterInfo
 
 OP = "predict"
@@ -43,21 +44,22 @@ class Predict(Module):
         self._ask = ask
         self._inputs, self._output, self._format = tuple(inputs), output, format
         fields = (*self._inputs, output)
-        self.instruction = Parameter(
+        self.instruction = ParameterNode(
             instruction,
             name="instruction",
             kind="text",
             description="The instruction of a language model call.",
-            constraint="A text of 1 to 4000 characters, in words.",
-            check=_check_instruction,
+            constraint=Satisfies(_check_instruction, "A text of 1 to 4000 characters, in words."),
         )
-        self.demos = Parameter(
+        self.demos = ParameterNode(
             [],
             name="demos",
             kind="demos",
             description="Worked examples that the language model call shows before its input.",
-            constraint=f"A list of objects, each with exactly the text fields {', '.join(fields)}.",
-            check=lambda value: _check_demos(value, fields),
+            constraint=Satisfies(
+                partial(_check_demos, fields=fields),
+                f"A list of objects, each with exactly the text fields {', '.join(fields)}.",
+            ),
             fields=fields,
         )
 

@@ -17,7 +17,6 @@ KIND_SCHEMA: dict[str, JSON] = {
     "text": {"type": "string"},
     "code": {"type": "string"},
     "number": {"type": "number"},
-    "choice": {"type": "string"},
 }
 
 
@@ -111,7 +110,7 @@ def _repaired(reply: str) -> Mapping[str, JSON]:
 
 def _value_schema(info: ParameterInfo) -> JSON:
     if info.kind != "demos":
-        return KIND_SCHEMA[info.kind]
+        return {**KIND_SCHEMA.get(info.kind, {}), **info.schema}
     fields: dict[str, JSON] = {name: {"type": "string"} for name in info.fields}
     item: JSON = {
         "type": "object",
@@ -127,7 +126,9 @@ def _keeps(value: JSON, info: ParameterInfo | None) -> bool:
 
 
 def _typed(value: JSON, info: ParameterInfo) -> JSON:
-    if info.kind in ("text", "code", "choice") and isinstance(value, str):
+    if info.kind in ("choice", "data"):
+        return value
+    if info.kind in ("text", "code") and isinstance(value, str):
         fenced = FENCE.fullmatch(value.strip()) if info.kind == "code" else None
         return fenced.group(1) if fenced else value
     if info.kind == "number" and isinstance(value, int | float) and not isinstance(value, bool):

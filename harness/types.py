@@ -138,7 +138,7 @@ class Score:
 
 # ---- what an optimizer changes
 
-ParameterKind: TypeAlias = Literal["text", "demos", "code", "number", "choice"]
+ParameterKind: TypeAlias = Literal["text", "demos", "code", "number", "choice", "data"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,7 @@ class ParameterInfo:
     """What an optimizer may change: its kind, its meaning and its constraint in words.
 
     For `demos`, `fields` are the input fields and, last, the output field of a demonstration.
+    `schema` is what JSON schema can say of the values that are allowed; empty if it cannot.
     """
 
     name: str
@@ -153,6 +154,7 @@ class ParameterInfo:
     description: str
     constraint: str = ""
     fields: tuple[str, ...] = ()
+    schema: Mapping[str, JSON] = field(default_factory=dict[str, JSON])
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def build(name: str, model: Recorder) -> Module:
 def infos(program: Module) -> dict[str, ParameterInfo]:
     return {
         n: ParameterInfo(n, p.kind, p.description, p.constraint, p.fields)
-        for n, p in program.parameters().items()
+        for n, p in program.named_parameters().items()
     }
 
 
@@ -72,7 +72,7 @@ def test_a_rollout_asks_as_often_as_promised_and_its_calls_are_read_back(name: s
     model = Recorder()
     program = build(name, model)
 
-    trace = trace_of(program(**INPUTS), program.parameters())
+    trace = trace_of(program(**INPUTS), program.named_parameters())
     calls = calls_in(trace, infos(program))
 
     assert len(model.asked) == len(calls) == LM_CALLS[name]
@@ -84,7 +84,7 @@ def test_a_rollout_asks_as_often_as_promised_and_its_calls_are_read_back(name: s
 def test_instruction_and_demos_reach_the_request(name: str) -> None:
     model = Recorder()
     program = build(name, model)
-    parameters = program.parameters()
+    parameters = program.named_parameters()
     demos = next(n for n in parameters if n.endswith("demos"))
     fields = parameters[demos].fields
     instruction = demos.replace("demos", "instruction")

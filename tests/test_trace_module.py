@@ -74,7 +74,7 @@ NAMES = [
 def test_parameters_are_found_once_in_the_order_of_definition():
     whole = Whole()
 
-    found = whole.parameters()
+    found = whole.named_parameters()
 
     assert list(found) == NAMES
     assert found["b.prompt"] is whole.b.prompt
@@ -88,7 +88,7 @@ def test_two_parameters_of_one_name_are_an_error():
             self.d = {"1": Parameter("a"), 1: Parameter("b")}
 
     with pytest.raises(ValueError, match=r"two parameters are called 'd\.1'"):
-        Twice().parameters()
+        Twice().named_parameters()
 
 
 def test_a_parameter_that_instances_would_share_is_an_error():
@@ -100,7 +100,7 @@ def test_a_parameter_that_instances_would_share_is_an_error():
 
     for cls, name in ((Shared, "kept"), (Static, "f")):
         with pytest.raises(ValueError, match=rf"{cls.__name__}\.{name} holds a parameter that all"):
-            cls().parameters()
+            cls().named_parameters()
 
 
 def test_an_overridden_trainable_method_is_listed_once_under_its_name():
@@ -113,7 +113,7 @@ def test_an_overridden_trainable_method_is_listed_once_under_its_name():
     with stop_tracing(), pytest.raises(TraceMissingInputsError):
         child.tidy("a ")
 
-    assert [name for name in child.parameters() if "tidy" in name] == ["tidy"]
+    assert [name for name in child.named_parameters() if "tidy" in name] == ["tidy"]
 
 
 def test_state_goes_out_and_in_again():
@@ -172,7 +172,7 @@ def test_a_decorated_class_is_a_module_and_can_be_pickled():
     one = Decorated()
 
     assert isinstance(one, Module) and Decorated.__doc__ == "Kept."
-    assert list(one.parameters()) == ["forward", "p"]
+    assert list(one.named_parameters()) == ["forward", "p"]
     assert one(3).data == 3  # pyright: ignore[reportCallIssue]
     assert pickle.loads(pickle.dumps(one)).state() == one.state()
 

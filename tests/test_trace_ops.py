@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from harness.trace import ExecutionError, Node, cond, node, str_
-from harness.trace.ops import OPS
+from harness.trace import ExecutionError, Node, node
+from harness.trace.operators import cond, to_str
+from harness.trace.operators import OPS
 from harness.trace.signatures import Operators
 
 CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
@@ -102,7 +103,7 @@ def test_a_method_gives_what_plain_python_gives(name, values, expected):
 
 
 def test_functions_beside_the_operators_are_traced():
-    assert str_(node(5)).data == "5"
+    assert to_str(node(5)).data == "5"
     assert cond(node(True), "a", node("b")).data == "a"
     assert cond(False, "a", node("b")).data == "b"
 

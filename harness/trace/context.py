@@ -5,46 +5,115 @@ A new thread starts with the defaults: it traces, and is in no bundle.
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from harness.trace.errors import MissingCodeRunner, UsageError
 
 if TYPE_CHECKING:
-    from harness.trace.node import Node
+    from harness.trace.kinds import Node
 
-CodeRunner: TypeAlias = Callable[[str, str, Sequence[object], Mapping[str, object]], object]
+CodeRunner: TypeAlias = Callable[[str, str, Sequence[Any], Mapping[str, Any]], object]
+LanguageModel: TypeAlias = Callable[..., str]
 
-TRACING: ContextVar[bool] = ContextVar("TRACING", default=True)
-READS: ContextVar[set[Node] | None] = ContextVar("READS", default=None)
+
+class Scope:
+    """Where code runs if not at the top level; `reads` collects the nodes that a bundle reads.
+
+    `reads` is None outside of any bundle.
+    """
+
+    __slots__ = ("reads", "tracing")
+
+    def __init__(self, tracing: bool, reads: set[Node[Any]] | None) -> None:
+        self.tracing = tracing
+        self.reads = reads
+
+
+STOPPED = Scope(False, None)
+# None means that operators are traced and that no bundle is running.
+SCOPE: ContextVar[Scope | None] = ContextVar("SCOPE", default=None)
 CODE_RUNNER: ContextVar[CodeRunner | None] = ContextVar("CODE_RUNNER", default=None)
+LANGUAGE_MODEL: ContextVar[LanguageModel | None] = ContextVar("LANGUAGE_MODEL", default=None)
 
-# next() on a count is one step of the interpreter, so threads never share an index.
+# next() on a count is one step of the interpreter, so threads never share a number.
 CREATION = itertools.count()
 
+# Found by name when first needed, so that this package imports the standard library only.
+_SANDBOX = ("harness.sandbox", "run_code")
 
-@contextmanager
-def stop_tracing() -> Generator[None]:
+
+class stop_tracing:  # noqa: N801  the public name of a context manager
     """Run operators as usual, but let their results remember nothing.
 
     May be nested; on leaving, what was before is restored. Other threads are not affected.
     """
-    token = TRACING.set(False)
-    try:
-        yield
-    finally:
-        TRACING.reset(token)
+
+    __slots__ = ("_around",)
+    _around: Scope | None
+
+    def __enter__(self) -> None:
+        self._around = around = SCOPE.get()
+        stopped = around is None or around.reads is None
+        SCOPE.set(STOPPED if stopped else Scope(False, around.reads))
+
+    def __exit__(self, *error: object) -> None:
+        # Not by token: an abandoned generator may be closed in another context.
+        SCOPE.set(self._around)
+
+
+def is_tracing() -> bool:
+    """Tell whether operators remember their inputs here."""
+    scope = SCOPE.get()
+    return scope is None or scope.tracing
 
 
 @contextmanager
 def use_code_runner(runner: CodeRunner) -> Generator[None]:
     """Hand code that replaced a trainable function's own to `runner`.
 
-    It is called as `runner(source, function_name, args, kwargs)` with plain data.
+    It is called as `runner(source, function_name, args, kwargs)` with plain data. Without this,
+    the sandbox of the whole library runs it.
     """
     token = CODE_RUNNER.set(runner)
     try:
         yield
     finally:
         CODE_RUNNER.reset(token)
+
+
+def code_runner() -> CodeRunner:
+    """Return what runs replaced code here. Raises MissingCodeRunner if there is nothing."""
+    runner = CODE_RUNNER.get()
+    if runner is not None:
+        return runner
+    module, name = _SANDBOX
+    try:
+        return cast("CodeRunner", getattr(importlib.import_module(module), name))
+    except ImportError as error:
+        raise MissingCodeRunner(
+            f"code that replaced a function's own runs only in a sandbox, and {module} cannot be "
+            f"imported ({error}); call the program within `with use_code_runner(runner):`"
+        ) from error
+
+
+@contextmanager
+def use_llm(ask: LanguageModel) -> Generator[None]:
+    """Let `call_llm` ask `ask(messages, **settings)`, which returns the reply's text."""
+    token = LANGUAGE_MODEL.set(ask)
+    try:
+        yield
+    finally:
+        LANGUAGE_MODEL.reset(token)
+
+
+def language_model() -> LanguageModel:
+    """Return what `call_llm` asks here. Raises UsageError if there is nothing."""
+    ask = LANGUAGE_MODEL.get()
+    if ask is None:
+        raise UsageError("call_llm has no model; call the program within `with use_llm(ask):`")
+    return ask

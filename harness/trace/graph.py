@@ -2,7 +2,8 @@
 
 The minimal subgraph holds what lies between the parameters and the output, and the direct inputs
 of that by value, however they came about. Parameters come first, in the order given, then all else
-by creation; so the same program gives the same trace in every process.
+from the output down its inputs in their order, inputs first. So order and names depend on the
+graph alone: they are the same in every process, and whatever ran first.
 """
 
 from __future__ import annotations
@@ -10,15 +11,20 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, cast
 
-from harness.trace.node import NO_INPUTS, ExceptionNode, Node, Parameter
+from harness.trace.errors import UsageError
+from harness.trace.kinds import ExceptionNode, InstanceNode, Node
+from harness.trace.parameters import ParameterNode
+from harness.trace.snapshots import snapshot
 
 Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
 TraceKind: TypeAlias = Literal["parameter", "op", "input"]
 
+# Of the JSON form. A new field with a default does not change it.
+VERSION = 1
 # Python refuses to write longer whole numbers as text.
 _LONGEST_INT_BITS = 13_000
 _DEEPEST_VALUE = 20
@@ -30,7 +36,8 @@ class TraceNode:
 
     inputs: pairs (argument, name of the node); only an op has them. value: plain JSON data, or
     the value's repr where it is none; `type` is then that of the value. error: the source with
-    the failing line marked, if this op failed; its value is then `(ErrorType) message`.
+    the failing line marked, if this op failed; its value is then `(ErrorType) message`. source:
+    of the op's function, unless the op is built in or its code is a parameter.
     """
 
     name: str
@@ -41,6 +48,7 @@ class TraceNode:
     value: Plain
     type: str
     error: str | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +71,16 @@ class Trace:
         nodes = [{key: getattr(node, key) for key in keys} for node in self.nodes]
         for node in nodes:
             node["inputs"] = [list(pair) for pair in node["inputs"]]
-        return {"nodes": nodes, "output": self.output}
+        return {"version": VERSION, "nodes": nodes, "output": self.output}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Trace:
-        """Read what `to_json` returned, also after a way through JSON text."""
+        """Read what `to_json` returned, also after a way through JSON text.
+
+        Raises ValueError for a version that this library does not know.
+        """
+        if data.get("version") != VERSION:
+            raise ValueError(f"trace of version {data.get('version')!r}; readable: {VERSION}")
         nodes: list[TraceNode] = []
         for node in data["nodes"]:
             pairs = tuple((argument, name) for argument, name in node["inputs"])
@@ -84,42 +97,96 @@ class Batch:
     outputs: tuple[tuple[str, str], ...]
 
 
-def trace_of(output: Node, parameters: Mapping[str, Parameter]) -> Trace:
+def trace_of(output: Node, parameters: Mapping[str, ParameterNode]) -> Trace:
     """Return the minimal subgraph from the named parameters to the output, in linear time.
 
-    A parameter that is not named here is an input like any other. Parameters are read now: write
-    the trace before they are changed.
+    A parameter that is not named here is an input like any other; of two names for one, the first
+    counts. Raises UsageError if a parameter was changed after the output was made.
     """
-    # Keyed by nodes, which hash by identity; see node.py.
-    named: dict[Node, str] = {p: name for name, p in parameters.items()}
-    between = _between(ancestors(output), named)
+    # Keyed by nodes, which hash by identity; see kinds.py.
+    named: dict[Node, str] = {}
+    for name, parameter in parameters.items():
+        named.setdefault(parameter, name)
+    order = ancestors(output)
+    between = dependents(order, named)
     shown = {output} | between
     consumers: dict[Node, str] = {}
-    for n in sorted(between, key=_index):
-        for argument, source in n.inputs.items():
+    for n in order:
+        for argument, source in links(n) if n in between else ():
             shown.add(source)
             consumers.setdefault(source, argument)
     names = {n: name for n, name in named.items() if n in shown}
+    _require_unchanged(names, output)
     nodes = [_written(n, names, "parameter") for n in names]
     taken, counts = set(names.values()), Counter[str]()
-    for n in sorted(shown - set(names), key=_index):
-        kind: TraceKind = "op" if n in between else "input"
-        base = n.op if kind == "op" else n.label or consumers.get(n) or n.op
-        names[n] = _numbered(base or "value", counts, taken)
-        nodes.append(_written(n, names, kind))
+    for n in order:
+        if n in shown and n not in named:
+            kind: TraceKind = "op" if n in between else "input"
+            base = n.op if kind == "op" else n.label or consumers.get(n) or n.op
+            names[n] = _numbered(base or "value", counts, taken)
+            nodes.append(_written(n, names, kind))
     return Trace(tuple(nodes), names[output])
 
 
+def links(n: Node) -> list[tuple[str, Node]]:
+    """Return what a trace shows that a node depends on: by argument, and what it read besides."""
+    found = list(n.sources.items())
+    if n.extra is not None:
+        found += [(f"{h.label or h.op or 'read'}_{i}", h) for i, h in enumerate(n.extra.hidden)]
+    return [pair for pair in found if type(pair[1]) is not InstanceNode]
+
+
+def sources_of(n: Node) -> Collection[Node]:
+    """Return all nodes that a node depends on."""
+    sources = n.sources.values()
+    return sources if n.extra is None else (*sources, *n.extra.hidden)
+
+
 def ancestors(*outputs: Node) -> list[Node]:
-    """Return the nodes and all they were made from, by creation, so inputs come first."""
-    found = set(outputs)
-    waiting = list(outputs)
+    """Return the nodes and all they depend on, inputs first, in an order that the graph gives.
+
+    Of the inputs of a node, those from outside come first, then the others with all before them.
+    """
+    order: list[Node] = []
+    seen: set[Node] = set()
+    opened: set[Node] = set()
+    waiting = list(reversed(outputs))
     while waiting:
-        for source in waiting.pop().inputs.values():
-            if source not in found:
-                found.add(source)
-                waiting.append(source)
-    return sorted(found, key=_index)
+        n = waiting[-1]
+        if n in seen:
+            waiting.pop()
+        elif n in opened or not (n.sources or n.extra):
+            waiting.pop()
+            seen.add(n)
+            order.append(n)
+        else:
+            opened.add(n)
+            made: list[Node] = []
+            for source in sources_of(n):
+                if source in seen:
+                    continue
+                if source.sources or source.extra is not None:
+                    made.append(source)
+                else:
+                    seen.add(source)
+                    order.append(source)
+            made.reverse()
+            waiting += made
+    return order
+
+
+def dependents(order: Sequence[Node], roots: Container[Node]) -> set[Node]:
+    """Return those of the nodes, inputs first, that are a root or depend on one."""
+    found: set[Node] = set()
+    for n in order:
+        if n in roots:
+            found.add(n)
+        elif n.sources or n.extra is not None:
+            for source in sources_of(n):
+                if source in found:
+                    found.add(n)
+                    break
+    return found
 
 
 def merge(rollouts: Sequence[tuple[Trace, str]]) -> Batch:
@@ -131,8 +198,12 @@ def merge(rollouts: Sequence[tuple[Trace, str]]) -> Batch:
     parameters: dict[str, TraceNode] = {}
     others: list[TraceNode] = []
     outputs: list[tuple[str, str]] = []
+    rollout = "r"
+    named = [n.name for trace, _ in rollouts for n in trace.nodes if n.kind == "parameter"]
+    while any(re.match(rf"{rollout}\d+\.", name) for name in named):
+        rollout += "_"
     for i, (trace, feedback) in enumerate(rollouts):
-        prefix = f"r{i}." if len(rollouts) > 1 else ""
+        prefix = f"{rollout}{i}." if len(rollouts) > 1 else ""
         own = {n.name: n for n in trace.nodes if n.kind == "parameter"}
         for name, found in own.items():
             if parameters.setdefault(name, found).value != found.value:
@@ -146,35 +217,56 @@ def merge(rollouts: Sequence[tuple[Trace, str]]) -> Batch:
     return Batch((*parameters.values(), *others), tuple(outputs))
 
 
-def _between(nodes: Sequence[Node], named: Mapping[Node, str]) -> set[Node]:
-    """Return those of the nodes, inputs first, that are a parameter or depend on one."""
-    found: set[Node] = set()
+def batch_of(nodes: Sequence[Node], said: Sequence[tuple[Node, str]]) -> Batch:
+    """Return these nodes, inputs first, as plain data; `said` is the feedback on some of them.
+
+    A node whose inputs are not among them is shown as an input.
+    """
+    names: dict[Node, str] = {}
+    found: list[TraceNode] = []
+    taken, counts = set[str](), Counter[str]()
     for n in nodes:
-        if n in named or any(source in found for source in n.inputs.values()):
-            found.add(n)
-    return found
+        is_op = bool(n.sources) and all(source in names for _, source in links(n))
+        kind: TraceKind = "op" if is_op else "input"
+        kind = "parameter" if isinstance(n, ParameterNode) else kind
+        base = n.op if is_op else n.label or n.op or type(n.data).__name__
+        names[n] = _numbered(base or "value", counts, taken)
+        found.append(_written(n, names, kind))
+    return Batch(tuple(found), tuple((names[n], feedback) for n, feedback in said if n in names))
+
+
+def _require_unchanged(names: Mapping[Node, str], output: Node) -> None:
+    for n, name in names.items():
+        if isinstance(n, ParameterNode) and n.changed > output.serial and n is not output:
+            raise UsageError(
+                f"parameter {name} was changed after the output was made from it; write the trace "
+                "before the change, or run the program again"
+            )
 
 
 def _written(n: Node, names: Mapping[Node, str], kind: TraceKind) -> TraceNode:
-    sources = n.inputs if kind == "op" else NO_INPUTS
     failed = n if isinstance(n, ExceptionNode) else None
+    is_op = kind == "op"
+    sources = links(n) if is_op else ()
+    trains = is_op and "__code" in n.sources
     return TraceNode(
         name=names[n],
         kind=kind,
-        op=n.op if kind == "op" else None,
-        description="" if kind == "input" else n.description,
-        inputs=tuple((argument, names[source]) for argument, source in sources.items()),
+        op=n.op if is_op else None,
+        description="" if kind == "input" else n.doc,
+        inputs=tuple((argument, names[source]) for argument, source in sources),
         value=plain_value(n.data),
         type=failed.error_type if failed else type(n.data).__name__,
         error=failed.comment if failed else None,
+        source=n.origin.code if is_op and n.origin and not trains else "",
     )
 
 
 def _numbered(base: str, counts: Counter[str], taken: set[str]) -> str:
-    base = re.sub(r"\W+", "_", base).strip("_") or "value"
+    word = base if base.isidentifier() else re.sub(r"\W+", "_", base).strip("_") or "value"
     while True:
-        counts[base] += 1
-        name = f"{base}{counts[base]}"
+        counts[word] += 1
+        name = f"{word}{counts[word]}"
         if name not in taken:
             taken.add(name)
             return name
@@ -182,8 +274,10 @@ def _numbered(base: str, counts: Counter[str], taken: set[str]) -> str:
 
 def plain_value(value: object) -> Plain:
     """Return JSON data that equals the value (a tuple as a list), or its repr as text."""
+    if type(value) in (str, bool, type(None)):
+        return cast("Plain", value)
     try:
-        return _plain(value, 0)
+        return _plain(snapshot(value), 0)
     except TypeError:
         return _repr(value)
 
@@ -217,7 +311,3 @@ def _repr(value: object) -> str:
     except Exception as error:  # noqa: BLE001  the __repr__ of a program's own class
         return f"<{type(value).__name__} whose repr fails: {type(error).__name__}>"
     return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
-
-
-def _index(node: Node) -> int:
-    return node.index

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.trace.graph import Batch, Plain, Trace, TraceNode, merge
+from harness.trace.origins import split_tag
+from harness.trace.parameters import ParameterNode
 
 
 class ParameterText(Protocol):
@@ -103,8 +105,15 @@ def _code(n: TraceNode) -> str:
 
 def _documentation(batch: Batch, infos: Sequence[tuple[str, ParameterText]]) -> list[str]:
     lines = [f"[{n.op}] {n.description}" for n in batch.nodes if n.op and n.description]
-    lines += [f"[{name}] {info.description}" for name, info in infos if info.description]
+    words = [(name, words_of(info.description)) for name, info in infos]
+    lines += [f"[{name}] {text}" for name, text in words if text]
     return list(dict.fromkeys(lines))
+
+
+def words_of(description: str) -> str:
+    """Return what a description says besides the tag that nodes put before it."""
+    text = split_tag(description)[1]
+    return "" if text == ParameterNode.about else text
 
 
 def _valued(n: TraceNode, max_chars: int | None) -> str:

@@ -1,0 +1,82 @@
+"""Text that plain Python makes from nodes: f-strings, `%`, `str.format`, `str(node)`.
+
+Python joins such text without asking the nodes, so the text itself carries an invisible mark for
+each of them. When it enters the program again, as an argument or an operand, the marks are taken
+out and the nodes become its inputs. A mark that was cut, or escaped as by json.dumps, is refused.
+
+Only text that stays outside the program keeps its marks; `plain_text` takes them out. What looks
+like a mark but was not made by this process (in a data set, say) is text like any other.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections import deque
+from contextvars import ContextVar
+from typing import Any
+from weakref import WeakValueDictionary
+
+from harness.trace.errors import UsageError
+
+# Letters and digits of the Unicode block "Tags", which are never drawn. The key is drawn once per
+# process, so that no foreign text can name a node.
+_TAGS = {ord(c): 0xE0000 + ord(c) for c in "0123456789abcdef"}
+_DIGITS = {tag: c for c, tag in _TAGS.items()}
+_OPEN = "\U000e0001" + secrets.token_hex(2).translate(_TAGS)
+_CLOSE = "\U000e007f"
+_MARK = re.compile(f"{_OPEN}([\U000e0030-\U000e0039]+){_CLOSE}")
+_CUT = re.compile(f"{_OPEN}|\U000e0001[\U000e0030-\U000e0066]*$|^[\U000e0030-\U000e0066]*{_CLOSE}")
+_ESCAPED = json.dumps(_OPEN)[1:-1]
+
+# The nodes that were written into a text, by number; weak, so that a text keeps no graph alive.
+_MARKED: WeakValueDictionary[int, Any] = WeakValueDictionary()
+# A node made inside an f-string has no other reference: the last few of each thread are kept.
+_N_KEPT = 64
+_LATEST: ContextVar[deque[Any] | None] = ContextVar("LATEST", default=None)
+
+
+def marked(node: Any, text: str) -> str:
+    """Return the text of a node with its mark before it."""
+    _MARKED[node.serial] = node
+    latest = _LATEST.get()
+    if latest is None:
+        latest = deque[Any](maxlen=_N_KEPT)
+        _LATEST.set(latest)
+    latest.append(node)
+    return f"{_OPEN}{str(node.serial).translate(_TAGS)}{_CLOSE}{text}"
+
+
+def unmarked(text: str) -> tuple[str, list[Any]]:
+    """Return the text without marks, and the nodes that they name, each once, in their order.
+
+    Raises UsageError for a mark that was cut or escaped, or whose node is gone.
+    """
+    if text.isascii():
+        if _ESCAPED in text:
+            raise _refused("was escaped (json.dumps?)")
+        return text, []
+    found: dict[int, Any] = {}
+    for digits in _MARK.findall(text):
+        number = int(digits.translate(_DIGITS))
+        found[number] = _MARKED.get(number)
+    if None in found.values():
+        raise _refused("is gone; keep a reference to it until the text is used")
+    clean = _MARK.sub("", text) if found else text
+    if _CUT.search(clean):
+        raise _refused("was cut out in part")
+    return clean, list(found.values())
+
+
+def plain_text(text: str) -> str:
+    """Return text made from nodes as plain text, for use outside the program."""
+    return text if text.isascii() else _MARK.sub("", text)
+
+
+def _refused(why: str) -> UsageError:
+    return UsageError(
+        f"this text was made from a node, and the node's mark in it {why}: what the text depends "
+        "on would be lost; use the node's own methods (format, join, split, ...) or a @bundle "
+        "function to make it, or node.data for a text that is to forget where it comes from"
+    )

@@ -1,0 +1,254 @@
+"""How nodes are made: from a value, and from an operation that is run and remembered."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
+
+from harness.trace.constraints import Constraint
+from harness.trace.context import CREATION, SCOPE, is_tracing
+from harness.trace.errors import ExecutionError, UsageError
+from harness.trace.failures import report, trim
+from harness.trace.kinds import (
+    NO_INPUTS,
+    ExceptionNode,
+    MessageNode,
+    Node,
+    T,
+    Words,
+)
+from harness.trace.marks import unmarked
+from harness.trace.origins import Extra, Named, Origin
+from harness.trace.parameters import ParameterKind, ParameterNode
+from harness.trace.snapshots import SCALARS, holds_node, parts_of, rebuilt, snapshot
+
+__all__ = [
+    "GRAPH",
+    "ExceptionNode",
+    "MessageNode",
+    "Node",
+    "ParameterNode",
+    "apply",
+    "as_node",
+    "constant",
+    "distinct",
+    "failure",
+    "make_dict",
+    "make_list",
+    "make_tuple",
+    "node",
+    "record",
+]
+
+_new = object.__new__
+
+
+@overload
+def node(
+    data: Node[T] | T,
+    name: str | None = None,
+    trainable: Literal[False] = False,
+    description: str | None = None,
+    constraint: str | Constraint | None = None,
+) -> Node[T]: ...
+@overload
+def node(
+    data: Node[T] | T,
+    name: str | None = None,
+    trainable: bool = ...,
+    description: str | None = None,
+    constraint: str | Constraint | None = None,
+    *,
+    kind: ParameterKind | None = None,
+) -> ParameterNode[T]: ...
+def node(  # noqa: PLR0913  Trace's own signature, and `kind`
+    data: Any,
+    name: str | None = None,
+    trainable: bool = False,
+    description: str | None = None,
+    constraint: str | Constraint | None = None,
+    *,
+    kind: ParameterKind | None = None,
+) -> Node[Any]:
+    """Make a node. A trainable one is always a new Parameter; else a Node is returned as it is.
+
+    A parameter made from a node shares its value. A list, tuple or dict of nodes becomes a node
+    that depends on them. Text that was made from nodes depends on those, too.
+    """
+    if trainable:
+        label = name or (data.label if isinstance(data, Node) else None)
+        return ParameterNode(
+            data, name=label, kind=kind, description=description, constraint=constraint
+        )
+    if isinstance(data, Node):
+        if name is not None:
+            warnings.warn(f"name {name!r} is ignored: the value is a node", stacklevel=2)
+        return data
+    made: Node[Any] = as_node(data, "")
+    if made.sources and not isinstance(data, str):
+        made.raw = rebuilt(data, [part for _, part in parts_of(data)])  # the nodes themselves
+    made.words = (name, description or "")
+    return made
+
+
+def constant(value: object, words: Words) -> Node[Any]:
+    """Return the node of a value from outside; nothing is copied."""
+    made: Node[Any] = _new(Node)
+    made.raw = value
+    made.origin = None
+    made.sources = NO_INPUTS
+    made.words = words
+    made.serial = next(CREATION)
+    made.feedbacks = None
+    return made
+
+
+def record(
+    value: object, origin: Origin, sources: Mapping[str, Node], extra: Extra | None = None
+) -> MessageNode[Any]:
+    """Return the node of an operation's value; without inputs if tracing is stopped."""
+    made: MessageNode[Any] = _new(MessageNode)
+    made.raw = value
+    made.origin = origin
+    scope = SCOPE.get()
+    made.sources = sources if scope is None or scope.tracing else NO_INPUTS
+    made.words = (None, "")
+    made.serial = next(CREATION)
+    made.feedbacks = None
+    made.extra = extra
+    return made
+
+
+def failure(
+    error: Exception,
+    origin: Origin,
+    sources: Mapping[str, Node],
+    comment: str | None = None,
+) -> ExecutionError:
+    """Return the error to raise for an operation that failed."""
+    failed = ExceptionNode(error, inputs=sources if is_tracing() else NO_INPUTS)
+    failed.origin = origin
+    failed.comment = comment or failed.raw
+    failed.report = report(error, origin.name, failed.raw, comment)
+    trim(error)
+    return ExecutionError(failed)
+
+
+def apply(
+    op: str,
+    function: Callable[..., object],
+    inputs: Mapping[str, object],
+    description: str = "",
+) -> MessageNode[Any]:
+    """Call `function(**values of inputs)` as one traced operation.
+
+    The function gets copies of lists and dicts. Raises ExecutionError, with the function's own
+    exception as its cause; what is no Exception, such as an interrupt, passes through.
+    """
+    sources = {name: as_node(value, name) for name, value in inputs.items()}
+    origin = Named(op, description)
+    try:
+        value = snapshot(function(**{name: snapshot(n.data) for name, n in sources.items()}))
+    except UsageError:
+        raise
+    except Exception as error:
+        raise failure(error, origin, sources) from error
+    return record(value, origin, sources)
+
+
+def as_node(value: object, label: str) -> Node[Any]:
+    """Return a node as it is; wrap a value, with the nodes within it as inputs."""
+    if isinstance(value, Node):
+        return value
+    kind = type(value)
+    if kind is str:
+        text, found = unmarked(value)  # type: ignore[arg-type]
+        if found:
+            return record(text, TEXT, {f"part_{i}": part for i, part in enumerate(found)})
+    elif kind not in SCALARS:
+        if holds_node(value):
+            return _gathered(value)
+        value = snapshot(value)
+    return constant(value, (label, ""))
+
+
+def make_list(*items: object) -> MessageNode[list[Any]]:
+    """Make one node of several: a list."""
+    return _made("make_list", "A list of the items.", enumerate(items), list)
+
+
+def make_tuple(*items: object) -> MessageNode[tuple[Any, ...]]:
+    """Make one node of several: a tuple."""
+    return _made("make_tuple", "A tuple of the items.", enumerate(items), tuple)
+
+
+def make_dict(items: Mapping[Any, object] | None = None, /, **more: object) -> MessageNode:
+    """Make one node of several: a dict with their names as keys."""
+    pairs: dict[Any, object] = {**(items or {}), **more}
+    keys = [snapshot(key) for key in pairs]
+    parts = list(pairs.items())
+    parts += [(f"key_{i}", key) for i, key in enumerate(pairs) if isinstance(key, Node)]
+
+    def build(values: Sequence[object]) -> dict[Any, object]:
+        return dict(zip(keys, values, strict=False))
+
+    return _made("make_dict", "A dict of the items.", parts, build)
+
+
+def distinct(name: str, taken: Iterable[str]) -> str:
+    """Return `name`, with underscores appended while it is taken."""
+    while name in taken:
+        name += "_"
+    return name
+
+
+class Graph:
+    """Stands where programs written for Trace clear its registry of nodes; there is none here."""
+
+    def clear(self) -> None:
+        """Do nothing: nodes die with their last reference."""
+
+    def __len__(self) -> int:
+        return 0
+
+    @property
+    def TRACE(self) -> bool:  # noqa: N802  Trace's own name
+        """Whether operations are traced here; `stop_tracing` switches it."""
+        return is_tracing()
+
+
+GRAPH = Graph()
+TEXT = Named("text", "A text that holds the parts.")
+
+
+def _gathered(value: Any) -> MessageNode[Any]:
+    """Make one node of a container or object that holds nodes."""
+    try:
+        if type(value) is dict:
+            return make_dict(value)
+        if isinstance(value, set | frozenset):
+            _refuse_set()
+        kind = type(value).__name__
+        words = f"A {kind} of the items."
+        return _made(f"make_{kind}", words, parts_of(value), lambda new: rebuilt(value, new))
+    except RecursionError as error:
+        raise UsageError("an argument holds itself, or nodes too deep to be recorded") from error
+
+
+def _made(
+    op: str,
+    doc: str,
+    parts: Iterable[tuple[Any, object]],
+    build: Callable[[Sequence[Any]], object],
+) -> MessageNode[Any]:
+    sources: dict[str, Node] = {}
+    for key, part in parts:
+        label = key if isinstance(key, str) else f"item_{key if isinstance(key, int) else len(sources)}"
+        name = distinct(label, sources)
+        sources[name] = as_node(part, name)
+    return record(build([snapshot(n.data) for n in sources.values()]), Named(op, doc), sources)
+
+
+def _refuse_set() -> NoReturn:
+    raise UsageError("a set of nodes has no order to be recorded in; pass a list or a tuple")

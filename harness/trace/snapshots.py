@@ -1,0 +1,117 @@
+"""Copies of plain containers, and the nodes within them."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from harness.trace.signatures import Operators
+
+# Nothing of these types can hold a node or be changed.
+SCALARS = frozenset({int, float, bool, type(None), str, bytes, complex})
+_CONTAINERS = (list, tuple, dict, set, frozenset)
+_DEEPEST = 200
+
+
+class NodeContainer:
+    """Marks a class whose instances hold nodes in their attributes."""
+
+
+def snapshot(value: Any) -> Any:
+    """Copy lists, dicts, sets and tuples, and take the values of the nodes within them.
+
+    Only these very types are copied, to a depth of 200; what lies deeper is shared. What is one
+    object in the original is one in the copy.
+    """
+    return value if type(value) in SCALARS else _copied(value, {}, 0)
+
+
+def holds_node(value: Any) -> bool:
+    """Tell whether there is a node within a container, a data class or a NodeContainer."""
+    return type(value) not in SCALARS and _holds(value, set(), 0)
+
+
+def to_data(value: Any) -> Any:
+    """Return a value with the values of all nodes in place of them, however deep they are."""
+    if isinstance(value, Operators):
+        return to_data(cast("Any", value).raw)
+    if not holds_node(value):
+        return value
+    if type(value) is dict:
+        return {to_data(key): to_data(item) for key, item in cast("Any", value).items()}
+    return rebuilt(value, [to_data(part) for _, part in parts_of(value)])
+
+
+def parts_of(value: Any) -> list[tuple[Any, Any]]:
+    """Return what a container or object is made of, by key, position or attribute."""
+    if isinstance(value, Mapping):
+        return list(cast("Mapping[Any, Any]", value).items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return list(enumerate(cast("Iterable[Any]", value)))
+    if isinstance(value, slice):
+        return [("start", value.start), ("stop", value.stop), ("step", value.step)]
+    if isinstance(value, NodeContainer):
+        return list(vars(value).items())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        return [(name, getattr(value, name)) for name in names if hasattr(value, name)]
+    return []
+
+
+def rebuilt(value: Any, parts: Iterable[Any]) -> Any:
+    """Return a copy of a container or object with other parts, in the order of `parts_of`."""
+    kind = cast("Any", type(value))
+    if kind in _CONTAINERS:
+        return kind(parts) if kind is not dict else dict(zip(value, parts, strict=True))
+    if isinstance(value, slice):
+        return slice(*parts)
+    if isinstance(value, tuple):
+        make = getattr(kind, "_make", kind)
+        return make(parts)
+    new = copy.copy(value)
+    for (name, _), part in zip(parts_of(value), parts, strict=True):
+        if isinstance(value, list | Mapping):
+            new[name] = part
+        else:
+            object.__setattr__(new, name, part)
+    return new
+
+
+def _copied(value: Any, memo: dict[int, Any], depth: int) -> Any:
+    kind = cast("Any", type(value))
+    if kind in SCALARS:
+        return value
+    if isinstance(value, Operators):
+        return _copied(cast("Any", value).raw, memo, depth + 1)
+    if kind not in _CONTAINERS or depth > _DEEPEST:
+        return value
+    if id(value) in memo:
+        return memo[id(value)]
+    if kind is list:
+        new = memo[id(value)] = cast("list[Any]", [])
+        new.extend(_copied(item, memo, depth + 1) for item in value)
+        return new
+    if kind is dict:
+        table = memo[id(value)] = cast("dict[Any, Any]", {})
+        for key, item in value.items():
+            table[_copied(key, memo, depth + 1)] = _copied(item, memo, depth + 1)
+        return table
+    found = memo[id(value)] = kind([_copied(item, memo, depth + 1) for item in value])
+    return found
+
+
+def _holds(value: Any, seen: set[int], depth: int) -> bool:
+    if type(value) in SCALARS or depth > _DEEPEST:
+        return False
+    if isinstance(value, Operators):
+        return True
+    parts = parts_of(value)
+    if not parts or id(value) in seen:
+        return False
+    seen.add(id(value))
+    keys = value if isinstance(value, Mapping) else ()
+    return any(isinstance(key, Operators) for key in cast("Iterable[Any]", keys)) or any(
+        _holds(part, seen, depth + 1) for _, part in parts
+    )

@@ -1,0 +1,26 @@
+"""The values of parameters as a JSON file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def write_state(path: str | Path, values: Mapping[str, Any]) -> None:
+    """Write the values. Raises TypeError, before anything is written, for what is no JSON."""
+    text = json.dumps(dict(values), indent=2, ensure_ascii=False)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def read_state(path: str | Path) -> dict[str, Any]:
+    """Return what `write_state` wrote. Raises ValueError for any other file."""
+    try:
+        values: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no state: it must be a JSON object ({error})") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is no state: it must be a JSON object of values by name")
+    return values  # pyright: ignore[reportUnknownVariableType]  # untyped data comes in
