@@ -137,7 +137,8 @@ class Evaluator:
             return None, None, one_line(e)
         if not isinstance(node, Node):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's
             raise PluginError(f"the program returned a {type(node).__name__}; return a node")
-        return encodable(str(node.data)), trace_of(node, parameters), None
+        made = cast("Node[Any]", node)
+        return encodable(str(made.data)), trace_of(made, parameters), None
 
 
 def inspect(build: BuildProgram, task: Task) -> tuple[dict[str, ParameterInfo], Candidate]:

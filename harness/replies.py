@@ -13,7 +13,7 @@ from typing import Any, cast
 from harness.types import JSON, Candidate, ParameterInfo, canonical, encodable
 
 FENCE = re.compile(r"```[a-zA-Z]*\n(.*?)```", re.DOTALL)
-KIND_SCHEMA: dict[str, JSON] = {
+KIND_SCHEMA: dict[str, dict[str, JSON]] = {
     "text": {"type": "string"},
     "code": {"type": "string"},
     "number": {"type": "number"},

@@ -37,6 +37,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count the tests that had real rows and those that ran on rows made here."""
     reports = terminalreporter.stats.get("passed", [])
     rows = Counter(value for r in reports for name, value in r.user_properties if name == "rows")
+    absent = [str(r.longrepr) for r in terminalreporter.stats.get("skipped", [])]
+    if absent:
+        terminalreporter.write_line(f"could not run: {len(absent)} tests; {absent[0]}")
     if rows:
         terminalreporter.write_line(
             f"rows: {rows['real']} tests on real rows, {rows['made']} on made ones "

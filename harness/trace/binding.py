@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.trace.kinds import Node
 from harness.trace.nodes import as_node, constant, distinct, record
 from harness.trace.origins import Named
+from harness.trace.parameters import ParameterNode
 from harness.trace.snapshots import SCALARS, snapshot
+from harness.trace.states import read_state, write_state
 
 _SEVERAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
+CODE = "__code"
 _BARE = SCALARS - {str}
 _FUNCTION = Named("function", "A function whose code is a parameter.")
 
@@ -21,9 +25,25 @@ class HasCode:
     """A function whose source may be a parameter; given as an argument, it brings that along."""
 
     @property
-    def code_parameter(self) -> Node[Any] | None:
+    def code_parameter(self) -> ParameterNode[str] | None:
         """The source as a parameter; None if the function is not trainable."""
         raise NotImplementedError
+
+    def parameters(self) -> list[ParameterNode[Any]]:
+        """Return the code parameter, if there is one."""
+        return [] if self.code_parameter is None else [self.code_parameter]
+
+    def save(self, path: str | Path) -> None:
+        """Write the code as JSON."""
+        write_state(path, dict((CODE, parameter.raw) for parameter in self.parameters()))  # noqa: C402  one at most
+
+    def load(self, path: str | Path) -> None:
+        """Read what `save` wrote. Raises ValueError for code that may not stand here."""
+        values = read_state(path)
+        if list(values) != [CODE for _ in self.parameters()]:
+            raise ValueError(f"{path} has the values {list(values)}; wanted is {CODE!r} alone")
+        for parameter in self.parameters():
+            parameter.set(values[CODE])
 
 
 class Call(NamedTuple):
@@ -104,5 +124,5 @@ def _input(value: Any, name: str) -> Node[Any]:
     if type(value) in _BARE:
         return constant(value, (name, ""))
     if isinstance(value, HasCode) and value.code_parameter is not None:
-        return record(value, _FUNCTION, {"__code": value.code_parameter})
+        return record(value, _FUNCTION, {CODE: value.code_parameter})
     return as_node(value, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from harness.trace.binding import HasCode
 from harness.trace.kinds import InstanceNode, Node
@@ -43,6 +43,10 @@ class BoundBundle(HasCode, Generic[P, N]):
         """Call the method and return the node of its whole result."""
         return self.bundle.call_on(self, args, kwargs)
 
+    def detach(self) -> BoundBundle[P, N]:
+        """Return a copy with a parameter of its own, for the same instance."""
+        return BoundBundle(self.bundle, self.instance, copy.deepcopy(self.parameter), kept=False)
+
     @property
     def __wrapped__(self) -> Callable[..., Any]:
         return self.bundle.function.__get__(self.instance)
@@ -62,36 +66,41 @@ class BoundBundle(HasCode, Generic[P, N]):
 
 def bind(bundle: Any, instance: object) -> BoundBundle[Any, Any]:
     """Return a bundle as a method; a trainable one always with the instance's own parameter."""
-    own: Any = getattr(instance, "__dict__", None)
     if bundle.parameter is None or bundle.is_for_class:
         return BoundBundle(bundle, instance, bundle.parameter, kept=False)
-    if not isinstance(own, dict):
+    own = _attributes(instance)
+    if own is None:
         raise TypeError(
             f"{type(instance).__name__} has no __dict__ to keep the code parameter of "
             f"{bundle.__qualname__} in; use it on instances, of a class without __slots__"
         )
     key = f"{RESERVED}bundle_{bundle.__qualname__}"
-    found: BoundBundle[Any, Any] | None = own.get(key)  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # any dict
+    found: BoundBundle[Any, Any] | None = own.get(key)
     if found is not None and found.instance is instance:
         return found
     # A shallow copy of an object shares its parameters, as it shares all else.
     parameter = found.parameter if found is not None else bundle.new_parameter(method=True)
     new = BoundBundle[Any, Any](bundle, instance, parameter, kept=True)
     if found is None:
-        return own.setdefault(key, new)  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # atomic: threads agree
+        return own.setdefault(key, new)  # one step of the interpreter: threads agree
     own[key] = new
     return new
 
 
 def _self_node(instance: object, kept: bool) -> Node[Any]:
-    own: Any = getattr(instance, "__dict__", None)
-    if not kept or not isinstance(own, dict):
+    own = _attributes(instance)
+    if not kept or own is None:
         return _instance_node(instance)
-    found: Node[Any] | None = own.get(SELF_NODE)  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # any dict
+    found: Node[Any] | None = own.get(SELF_NODE)
     if found is not None and found.raw is instance:
         return found
     own[SELF_NODE] = new = _instance_node(instance)
     return new
+
+
+def _attributes(instance: object) -> dict[str, Any] | None:
+    own: Any = getattr(instance, "__dict__", None)
+    return cast("dict[str, Any]", own) if isinstance(own, dict) else None
 
 
 def _instance_node(instance: object) -> Node[Any]:

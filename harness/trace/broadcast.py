@@ -45,7 +45,11 @@ def _part(x: Any, key: Any) -> Any:
 
 def _require_shape(x: Any, output: Any) -> None:
     if type(x) is not type(output):
-        raise TypeError(f"an input is a {type(x).__name__}; the output is a {type(output).__name__}")
+        raise TypeError(
+            f"an input is a {type(x).__name__}; the output is a {type(output).__name__}"
+        )
+    if isinstance(output, dict) and set(x) != set(output):  # pyright: ignore[reportUnknownArgumentType]  # any dict
+        raise ValueError(f"an input has the keys {list(x)[:9]}; the output has {list(output)[:9]}")  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(output, list | tuple) and len(x) != len(output):  # pyright: ignore[reportUnknownArgumentType]  # any list
         raise ValueError(f"an input has {len(x)} items; the output has {len(output)}")  # pyright: ignore[reportUnknownArgumentType]
 

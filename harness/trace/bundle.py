@@ -33,7 +33,7 @@ class Decorator(Protocol):
     """What turns a function into a bundle."""
 
     @overload
-    def __call__(
+    def __call__(  # pyright: ignore[reportOverlappingOverload]  # a coroutine is a result, too
         self, function: Callable[P, Coroutine[Any, Any, R]], /
     ) -> Bundle[P, Coroutine[Any, Any, MessageNode[R]]]: ...
     @overload
@@ -41,13 +41,13 @@ class Decorator(Protocol):
 
 
 @overload
-def bundle(
+def bundle(  # pyright: ignore[reportOverlappingOverload]  # a coroutine is a result, too
     description: Callable[P, Coroutine[Any, Any, R]], /
 ) -> Bundle[P, Coroutine[Any, Any, MessageNode[R]]]: ...
 @overload
 def bundle(description: Callable[P, R], /) -> Bundle[P, MessageNode[R]]: ...
 @overload
-def bundle(  # noqa: PLR0913  Trace's own signature
+def bundle(
     description: str | None = None,
     traceable_code: bool = False,
     _process_inputs: bool = True,
@@ -80,18 +80,25 @@ def bundle(description: Any = None, *args: Any, **options: Any) -> Any:
     if "_process_inputs" in options:
         options["process_inputs"] = options.pop("_process_inputs")
     settings = Options(description, *args, **options)
-    return lambda function: Bundle[..., Any](function, settings)  # pyright: ignore[reportUnknownLambdaType]  # any function
+
+    def decorate(function: Any) -> Bundle[..., Any]:
+        return Bundle(function, settings)
+
+    return decorate
 
 
 def _call(fun: Node[Callable[..., Any]], *args: Any, **kwargs: Any) -> Any:
     return fun.raw(*args, **kwargs)
 
 
-call = bundle(
-    "[call] Calls the function fun with the other inputs.",
-    _process_inputs=False,
-    allow_external_dependencies=True,
-)(_call)
+call: Bundle[..., MessageNode[Any]] = Bundle(
+    _call,
+    Options(
+        "[call] Calls the function fun with the other inputs.",
+        process_inputs=False,
+        allow_external_dependencies=True,
+    ),
+)
 
 
 def _call_method(self: Node[Any], name: str, *args: Any, **kwargs: Any) -> MessageNode[Any]:
@@ -99,6 +106,10 @@ def _call_method(self: Node[Any], name: str, *args: Any, **kwargs: Any) -> Messa
     return call(self.getattr(name), *nodes, **{k: as_node(v, k) for k, v in kwargs.items()})
 
 
+def _call_value(self: Node[Any], *args: Any, **kwargs: Any) -> MessageNode[Any]:
+    return call(self, *args, **kwargs)
+
+
 install("call", _call_method, "Calls the method of that name, traced.")
-install("__call__", lambda self, *args, **kwargs: call(self, *args, **kwargs), "Calls the value.")
+install("__call__", _call_value, "Calls the value, traced.")
 FUNCTIONS["call"] = call

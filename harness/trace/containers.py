@@ -48,7 +48,7 @@ class ParameterContainer(NodeContainer):
 
     def state(self) -> dict[str, Any]:
         """Return the values of all parameters, by dotted path."""
-        return {name: snapshot(p.data) for name, p in self.named_parameters().items()}
+        return {name: snapshot(p.raw) for name, p in self.named_parameters().items()}
 
     def load_state(self, values: Mapping[str, object]) -> None:
         """Set the named parameters, all or none; those not named stay.
@@ -78,7 +78,7 @@ class ParameterContainer(NodeContainer):
             if isinstance(value, Bundle) and not value.is_static:
                 yield name, cast("object", value.__get__(self, type(self)))
                 continue
-            shared = cast("object", value.__func__) if isinstance(value, staticmethod) else value
+            shared = _function_of(value)
             if next(_walk(shared, name, set()), None) is not None:
                 raise ValueError(
                     f"{type(self).__name__}.{name} holds a parameter that all instances would "
@@ -93,7 +93,9 @@ class Seq(UserList[Any], ParameterContainer):
     """A list whose parameters are found; its items stay as they are."""
 
     def __init__(self, *items: Any) -> None:
-        whole = len(items) == 1 and hasattr(items[0], "__len__") and hasattr(items[0], "__getitem__")
+        whole = (
+            len(items) == 1 and hasattr(items[0], "__len__") and hasattr(items[0], "__getitem__")
+        )
         super().__init__(items[0] if whole and not isinstance(items[0], Node) else items)
 
     def own_parts(self) -> Iterator[tuple[str, object]]:
@@ -127,6 +129,10 @@ def _walk(value: object, path: str, seen: set[int]) -> Iterator[tuple[str, Param
         return
     for name, part in _parts(value):
         yield from _walk(part, f"{path}.{name}" if path else name, seen)
+
+
+def _function_of(value: Any) -> Any:
+    return value.__func__ if isinstance(value, staticmethod) else value  # pyright: ignore[reportUnknownVariableType]  # any function
 
 
 def _parts(value: object) -> Iterable[tuple[str, object]]:

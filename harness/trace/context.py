@@ -34,6 +34,16 @@ class Scope:
         self.reads = reads
 
 
+class Body(Scope):
+    """Within a bundle."""
+
+    __slots__ = ()
+    reads: set[Node[Any]]  # pyright: ignore[reportIncompatibleVariableOverride]  # never None here
+
+    def __init__(self, tracing: bool) -> None:
+        super().__init__(tracing, set())
+
+
 STOPPED = Scope(False, None)
 # None means that operators are traced and that no bundle is running.
 SCOPE: ContextVar[Scope | None] = ContextVar("SCOPE", default=None)
@@ -47,7 +57,7 @@ CREATION = itertools.count()
 _SANDBOX = ("harness.sandbox", "run_code")
 
 
-class stop_tracing:  # noqa: N801  the public name of a context manager
+class stop_tracing:
     """Run operators as usual, but let their results remember nothing.
 
     May be nested; on leaving, what was before is restored. Other threads are not affected.
@@ -58,8 +68,8 @@ class stop_tracing:  # noqa: N801  the public name of a context manager
 
     def __enter__(self) -> None:
         self._around = around = SCOPE.get()
-        stopped = around is None or around.reads is None
-        SCOPE.set(STOPPED if stopped else Scope(False, around.reads))
+        reads = None if around is None else around.reads
+        SCOPE.set(STOPPED if reads is None else Scope(False, reads))
 
     def __exit__(self, *error: object) -> None:
         # Not by token: an abandoned generator may be closed in another context.

@@ -9,7 +9,7 @@ Exception
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harness.trace.kinds import ExceptionNode
@@ -21,7 +21,7 @@ class ExecutionError(Exception):
     Its text starts with the user's own line that failed.
     """
 
-    def __init__(self, exception_node: ExceptionNode[Any]) -> None:
+    def __init__(self, exception_node: ExceptionNode) -> None:
         super().__init__(exception_node)
         self.exception_node = exception_node
 

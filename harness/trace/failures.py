@@ -9,7 +9,9 @@ from types import TracebackType
 
 from harness.trace.errors import ExecutionError
 
-_HERE = str(Path(__file__).parent)
+_HERE = Path(__file__).parent
+# This package, and what runs replaced code.
+_OURS = (str(_HERE), str(_HERE.parent / "sandbox.py"), str(_HERE.parent / "jail"))
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platlib", "purelib")})
 
 
@@ -59,4 +61,4 @@ def _own_line(error: BaseException) -> str:
 
 
 def _is_ours(filename: str) -> bool:
-    return filename.startswith(_HERE)
+    return filename.startswith(_OURS)

@@ -19,32 +19,41 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from operator import attrgetter
-from pathlib import Path
 from types import GeneratorType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
-from harness.trace.binding import Binder, Call, HasCode
+from harness.trace.binding import CODE, Binder, Call, HasCode
 from harness.trace.bound import BoundBundle, bind
 from harness.trace.code import Signature
-from harness.trace.context import CREATION, SCOPE, Scope, code_runner
+from harness.trace.context import CREATION, SCOPE, Body, code_runner
 from harness.trace.errors import TraceMissingInputsError, UsageError
 from harness.trace.graph import ancestors
 from harness.trace.kinds import InstanceNode, MessageNode, Node, error_text, serial
-from harness.trace.marks import unmarked
 from harness.trace.nodes import failure, record
 from harness.trace.origins import Extra, split_tag
 from harness.trace.parameters import ParameterNode
 from harness.trace.snapshots import snapshot
 from harness.trace.source import FunctionSource, facts_of, marked_source, source_of
-from harness.trace.states import read_state, write_state
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 N = TypeVar("N")
 
-CODE = "__code"
 # The bundles whose recursive calls run plain here.
 _PLAIN: ContextVar[tuple[Any, ...]] = ContextVar("PLAIN", default=())
+
+
+# Replaced code of an async function: what it awaits can only be its own.
+_DRIVER = """
+
+def run_to_its_end(*args, **kwargs):
+    coroutine = {name}(*args, **kwargs)
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("the code waits for something outside of it")
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +111,16 @@ class Bundle(HasCode, Generic[P, N]):
         """
         if self._plain_recursion and self in _PLAIN.get():
             return self.function(*args, **kwargs)
-        if self._is_method and args:
+        if args and (self._is_method or self._is_owned_by(args[0])):
             return self.bound_to(args[0])(*args[1:], **kwargs)
         return self._run(self._binder.bind(args, kwargs), self.parameter, None)
+
+    def _is_owned_by(self, first: object) -> bool:
+        """Tell whether a decorator above @bundle hid that this is a method of the argument."""
+        owner = self.__qualname__.rpartition(".")[0]
+        if not owner or owner.endswith("<locals>") or self.is_static or isinstance(first, Node):
+            return False
+        return any(cls.__qualname__ == owner for cls in type(first).__mro__)
 
     def call_on(self, bound: BoundBundle[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
         """Call the function as a method of one instance."""
@@ -121,10 +137,9 @@ class Bundle(HasCode, Generic[P, N]):
         if code is not None:
             inputs = {**inputs, CODE: code}
         around = SCOPE.get()
-        if around is not None and around.reads is not None:
-            around.reads.update(inputs.values())
+        self._pass_on([*call.inputs.values(), *([] if code is None else [code])])
         options = self.options
-        scope = Scope(options.traceable_code and (around is None or around.tracing), set())
+        scope = Body(options.traceable_code and (around is None or around.tracing))
         function, first = self._function(code, bound)
         if options.traceable_code:
             args, kwargs = call.detached()
@@ -143,7 +158,7 @@ class Bundle(HasCode, Generic[P, N]):
 
     async def _finish_async(
         self,
-        scope: Scope,
+        scope: Body,
         inputs: Mapping[str, Node[Any]],
         function: Callable[..., Any],
         args: tuple[Any, ...],
@@ -157,7 +172,7 @@ class Bundle(HasCode, Generic[P, N]):
             if isinstance(result, AsyncGenerator):
                 value = [item async for item in cast("AsyncGenerator[Any]", result)]
             else:
-                value = await result
+                value = await result if inspect.isawaitable(result) else result
         except UsageError:
             raise
         except Exception as error:
@@ -169,7 +184,7 @@ class Bundle(HasCode, Generic[P, N]):
 
     def _watched(
         self,
-        scope: Scope,
+        scope: Body,
         function: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -199,6 +214,9 @@ class Bundle(HasCode, Generic[P, N]):
             refused = _refusal(signature, source)
             if refused:
                 raise (SyntaxError if "does not parse" in refused else TypeError)(refused)
+            if signature.is_async:
+                driven = source + _DRIVER.format(name=signature.name)
+                return code_runner()(driven, "run_to_its_end", args, kwargs)
             return code_runner()(source, signature.name, args, kwargs)
 
         return run, (None,) * len(first)
@@ -206,44 +224,46 @@ class Bundle(HasCode, Generic[P, N]):
     # ---- results
 
     def _recorded(
-        self, value: Any, scope: Scope, inputs: Mapping[str, Node[Any]], mark: int
+        self, value: Any, scope: Body, inputs: Mapping[str, Node[Any]], mark: int
     ) -> MessageNode[Any]:
-        if type(value) is str and not value.isascii():
-            value, written = unmarked(value)  # nodes that an f-string in the body read
-            scope.reads.update(written)
-        if not scope.reads and not isinstance(value, Node):
-            return record(snapshot(value), self, inputs)
-        inner: Node[Any] | None = value if isinstance(value, Node) else None
+        inner = cast("Node[Any]", value) if isinstance(value, Node) else None
+        written: list[Node[Any]] = []  # nodes that an f-string in the body read
+        value = snapshot(value, written)
+        scope.reads.update(written)
+        if not scope.reads and inner is None:
+            return record(value, self, inputs)
         if self.options.traceable_code:
             seen = ancestors(inner) if inner is not None else scope.reads
-            hidden = [n for n in seen if isinstance(n, ParameterNode)]
+            hidden: list[Node[Any]] = [n for n in seen if isinstance(n, ParameterNode)]
             self._pass_on(hidden)
         else:
             hidden, inner = self._hidden(scope, inputs, mark), None
         extra = Extra(tuple(hidden), inner, None) if hidden or inner is not None else None
-        return record(snapshot(value), self, inputs, extra)
+        return record(value, self, inputs, extra)
 
     def _failure(
-        self, error: Exception, scope: Scope, inputs: Mapping[str, Node[Any]], mark: int
+        self, error: Exception, scope: Body, inputs: Mapping[str, Node[Any]], mark: int
     ) -> Exception:
         hidden = [] if self.options.traceable_code else self._hidden(scope, inputs, mark)
         if not self.options.catch_execution_error:
             return error
         code = inputs.get(CODE)
         replaced = code is not None and self._source and code.raw != self._source.text
-        comment = _own_code(code, error) if code and replaced else marked_source(self.function, error)
+        comment = (
+            _own_code(code, error)
+            if code is not None and replaced
+            else marked_source(self.function, error)
+        )
         failed = failure(error, self, inputs, comment)
         failed.exception_node.extra = Extra(tuple(hidden), None, None) if hidden else None
         return failed
 
-    def _hidden(
-        self, scope: Scope, inputs: Mapping[str, Node[Any]], mark: int
-    ) -> list[Node[Any]]:
+    def _hidden(self, scope: Body, inputs: Mapping[str, Node[Any]], mark: int) -> list[Node[Any]]:
         """Return what the body read besides its inputs; refuse all but code, unless allowed.
 
         Nodes made in the body do not count; the code of a method may be made there, though.
         """
-        unknown = sorted((scope.reads) - set(inputs.values()), key=serial)
+        unknown = sorted(scope.reads - set(inputs.values()), key=serial)
         outside = [n for n in unknown if n.serial < mark or isinstance(n, ParameterNode)]
         bare = [n for n in outside if not (isinstance(n, ParameterNode) and n.kind == "code")]
         if bare and not self.options.allow_external_dependencies:
@@ -297,19 +317,6 @@ class Bundle(HasCode, Generic[P, N]):
     def new_parameter(self, *, method: bool) -> ParameterNode[str] | None:
         """Return a new parameter of the original source; None if the bundle is not trainable."""
         return self._source and self._source.parameter(self.options.constraint, method)
-
-    def parameters(self) -> list[ParameterNode[Any]]:
-        """Return the code parameter, if there is one."""
-        return [] if self.parameter is None else [self.parameter]
-
-    def save(self, path: str | Path) -> None:
-        """Write the code as JSON."""
-        write_state(path, {CODE: p.raw for p in self.parameters()})
-
-    def load(self, path: str | Path) -> None:
-        """Read what `save` wrote. Raises ValueError for code that may not stand here."""
-        if self.parameter is not None:
-            self.parameter.set(read_state(path)[CODE])
 
     # ---- facts and copies
 

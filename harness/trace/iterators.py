@@ -54,5 +54,13 @@ def iterate(x: object) -> SeqIterable:
     raise failure(error, OPS["getitem"], {"x": node})
 
 
-install("__iter__", lambda self: iter(iterate(self)), "The items, each a traced getitem.")
-install("items", lambda self: DictIterable(self), "The pairs of a dict: key node, value node.")
+def _iter(self: Node[Any]) -> Iterator[Node[Any]]:
+    return iter(iterate(self))
+
+
+def _items(self: Node[Any]) -> DictIterable:
+    return DictIterable(self)
+
+
+install("__iter__", _iter, "The items, each a traced getitem.")
+install("items", _items, "The pairs of a dict: key node, value node.")

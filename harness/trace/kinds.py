@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeAlias, ca
 
 from harness.trace.context import CREATION, SCOPE
 from harness.trace.errors import ExecutionError
-from harness.trace.marks import marked
+from harness.trace.marks import marked, plain_text
 from harness.trace.origins import Extra, Named, Origin, split_tag
 from harness.trace.signatures import Operators
 from harness.trace.snapshots import snapshot
@@ -60,6 +60,8 @@ class Node(Operators, Generic[T]):
     def __init__(
         self, value: T | Node[T], *, name: str | None = None, description: str | None = None
     ) -> None:
+        if description is not None and not isinstance(description, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's
+            raise TypeError(f"description must be a text, not {type(description).__name__}")
         self.raw: Any = value.raw if isinstance(value, Node) else snapshot(value)
         self.origin: Origin | None = None
         self.sources: Mapping[str, Node[Any]] = NO_INPUTS
@@ -118,7 +120,7 @@ class Node(Operators, Generic[T]):
     @property
     def type(self) -> builtins.type[T]:
         """The type of the value."""
-        return type(self.raw)
+        return cast("builtins.type[T]", type(self.raw))
 
     @property
     def trainable(self) -> bool:
@@ -145,9 +147,9 @@ class Node(Operators, Generic[T]):
     @property
     def children(self) -> list[Node[Any]]:
         """The living nodes made from this one, oldest first. For debugging: searches the heap."""
-        holders = {id(d) for d in gc.get_referrers(self) if type(d) is dict}
-        found = [n for n in gc.get_objects() if isinstance(n, MessageNode) and id(n.sources) in holders]
-        return sorted((n for n in found if self in n.parents), key=serial)
+        holders = {id(found) for found in gc.get_referrers(self)}
+        nodes = cast("list[MessageNode[Any]]", [n for n in gc.get_objects() if type(n) in _MADE])
+        return sorted((n for n in nodes if id(n.sources) in holders), key=serial)
 
     @property
     def is_root(self) -> bool:
@@ -192,10 +194,10 @@ class Node(Operators, Generic[T]):
     # ---- plain Python, not traced
 
     def __eq__(self, other: object) -> bool:
-        return bool(self.data == (other.data if isinstance(other, Node) else other))
+        return bool(self.data == _value(other))
 
     def __ne__(self, other: object) -> bool:
-        return bool(self.data != (other.data if isinstance(other, Node) else other))
+        return bool(self.data != _value(other))
 
     __hash__ = object.__hash__
 
@@ -206,7 +208,7 @@ class Node(Operators, Generic[T]):
         return len(cast("Any", self.data))
 
     def __contains__(self, item: object) -> bool:
-        return (item.data if isinstance(item, Node) else item) in cast("Any", self.data)
+        return _value(item) in cast("Any", self.data)
 
     def __int__(self) -> int:
         return int(cast("Any", self.data))
@@ -221,7 +223,9 @@ class Node(Operators, Generic[T]):
         return cast("Any", self.data).__index__()
 
     def __setitem__(self, key: object, value: object) -> NoReturn:
-        raise TypeError("a node keeps its value; write x = x.setitem(key, value) for a changed copy")
+        raise TypeError(
+            "a node keeps its value; write x = x.setitem(key, value) for a changed copy"
+        )
 
     def __delitem__(self, key: object) -> NoReturn:
         raise TypeError("a node keeps its value; write x = x.delitem(key) for a copy without it")
@@ -335,6 +339,15 @@ class ExceptionNode(MessageNode[str]):
     def state(self) -> dict[str, Any]:
         """Return what a copy keeps."""
         return {**super().state(), "comment": self.comment, "report": self.report}
+
+
+_MADE = (MessageNode, ExceptionNode)
+
+
+def _value(x: Any) -> Any:
+    if type(x) is str:
+        return plain_text(x)
+    return x.data if isinstance(x, Node) else x  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # a node of any value
 
 
 def serial(node: Node) -> int:

@@ -27,13 +27,14 @@ _DIGITS = {tag: c for c, tag in _TAGS.items()}
 _OPEN = "\U000e0001" + secrets.token_hex(2).translate(_TAGS)
 _CLOSE = "\U000e007f"
 _MARK = re.compile(f"{_OPEN}([\U000e0030-\U000e0039]+){_CLOSE}")
-_CUT = re.compile(f"{_OPEN}|\U000e0001[\U000e0030-\U000e0066]*$|^[\U000e0030-\U000e0066]*{_CLOSE}")
+_STARTS = "|".join(_OPEN[:n] for n in range(2, len(_OPEN)))
+_CUT = re.compile(f"{_OPEN}|({_STARTS})$|^[\U000e0030-\U000e0066]+{_CLOSE}")
 _ESCAPED = json.dumps(_OPEN)[1:-1]
 
 # The nodes that were written into a text, by number; weak, so that a text keeps no graph alive.
 _MARKED: WeakValueDictionary[int, Any] = WeakValueDictionary()
 # A node made inside an f-string has no other reference: the last few of each thread are kept.
-_N_KEPT = 64
+_N_KEPT = 512
 _LATEST: ContextVar[deque[Any] | None] = ContextVar("LATEST", default=None)
 
 
@@ -46,6 +47,11 @@ def marked(node: Any, text: str) -> str:
         _LATEST.set(latest)
     latest.append(node)
     return f"{_OPEN}{str(node.serial).translate(_TAGS)}{_CLOSE}{text}"
+
+
+def is_marked(text: str) -> bool:
+    """Tell whether a text was made from nodes."""
+    return not text.isascii() and _OPEN in text
 
 
 def unmarked(text: str) -> tuple[str, list[Any]]:

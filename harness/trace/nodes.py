@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
+from typing import Any, Literal, NoReturn, cast, overload
 
 from harness.trace.constraints import Constraint
 from harness.trace.context import CREATION, SCOPE, is_tracing
-from harness.trace.errors import ExecutionError, UsageError
+from harness.trace.errors import ExecutionError, TraceMissingInputsError, UsageError
 from harness.trace.failures import report, trim
 from harness.trace.kinds import (
     NO_INPUTS,
@@ -45,7 +45,7 @@ _new = object.__new__
 
 
 @overload
-def node(
+def node(  # pyright: ignore[reportOverlappingOverload]  # a bool that is not known is rare
     data: Node[T] | T,
     name: str | None = None,
     trainable: Literal[False] = False,
@@ -62,7 +62,7 @@ def node(
     *,
     kind: ParameterKind | None = None,
 ) -> ParameterNode[T]: ...
-def node(  # noqa: PLR0913  Trace's own signature, and `kind`
+def node(
     data: Any,
     name: str | None = None,
     trainable: bool = False,
@@ -77,14 +77,18 @@ def node(  # noqa: PLR0913  Trace's own signature, and `kind`
     that depends on them. Text that was made from nodes depends on those, too.
     """
     if trainable:
-        label = name or (data.label if isinstance(data, Node) else None)
+        source, is_node = data, isinstance(data, Node)
         return ParameterNode(
-            data, name=label, kind=kind, description=description, constraint=constraint
+            source,
+            name=name or (source.label if is_node else None),
+            kind=kind,
+            description=description,
+            constraint=constraint,
         )
     if isinstance(data, Node):
         if name is not None:
             warnings.warn(f"name {name!r} is ignored: the value is a node", stacklevel=2)
-        return data
+        return cast("Node[Any]", data)
     made: Node[Any] = as_node(data, "")
     if made.sources and not isinstance(data, str):
         made.raw = rebuilt(data, [part for _, part in parts_of(data)])  # the nodes themselves
@@ -149,7 +153,10 @@ def apply(
     sources = {name: as_node(value, name) for name, value in inputs.items()}
     origin = Named(op, description)
     try:
-        value = snapshot(function(**{name: snapshot(n.data) for name, n in sources.items()}))
+        written: list[Any] = []
+        value = function(**{name: snapshot(n.data) for name, n in sources.items()})
+        value = snapshot(value, written)
+        _refuse_hidden(op, written, sources)
     except UsageError:
         raise
     except Exception as error:
@@ -160,7 +167,7 @@ def apply(
 def as_node(value: object, label: str) -> Node[Any]:
     """Return a node as it is; wrap a value, with the nodes within it as inputs."""
     if isinstance(value, Node):
-        return value
+        return cast("Node[Any]", value)
     kind = type(value)
     if kind is str:
         text, found = unmarked(value)  # type: ignore[arg-type]
@@ -213,7 +220,7 @@ class Graph:
         return 0
 
     @property
-    def TRACE(self) -> bool:  # noqa: N802  Trace's own name
+    def TRACE(self) -> bool:
         """Whether operations are traced here; `stop_tracing` switches it."""
         return is_tracing()
 
@@ -227,9 +234,9 @@ def _gathered(value: Any) -> MessageNode[Any]:
     try:
         if type(value) is dict:
             return make_dict(value)
-        if isinstance(value, set | frozenset):
+        if type(value) in (set, frozenset):
             _refuse_set()
-        kind = type(value).__name__
+        kind = cast("Any", type(value)).__name__
         words = f"A {kind} of the items."
         return _made(f"make_{kind}", words, parts_of(value), lambda new: rebuilt(value, new))
     except RecursionError as error:
@@ -244,10 +251,20 @@ def _made(
 ) -> MessageNode[Any]:
     sources: dict[str, Node] = {}
     for key, part in parts:
-        label = key if isinstance(key, str) else f"item_{key if isinstance(key, int) else len(sources)}"
+        label = (
+            key if isinstance(key, str) else f"item_{key if isinstance(key, int) else len(sources)}"
+        )
         name = distinct(label, sources)
         sources[name] = as_node(part, name)
     return record(build([snapshot(n.data) for n in sources.values()]), Named(op, doc), sources)
+
+
+def _refuse_hidden(op: str, written: list[Any], sources: Mapping[str, Node[Any]]) -> None:
+    if not {*written} <= {*sources.values()}:
+        raise TraceMissingInputsError(
+            f"the result of {op} is a text made from {written[:3]}, which are no inputs of it; "
+            "pass them as inputs"
+        )
 
 
 def _refuse_set() -> NoReturn:

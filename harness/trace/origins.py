@@ -46,7 +46,7 @@ class Named:
 
     def info_of(self, node: MessageNode) -> dict[str, Any]:
         """Return the facts about one call."""
-        inputs = {"args": list(node.sources.values()), "kwargs": {}}
+        inputs: dict[str, Any] = {"args": list(node.sources.values()), "kwargs": {}}
         return {"fun_name": self.name, "doc": self.doc, "inputs": inputs}
 
 

@@ -64,13 +64,18 @@ class ParameterNode(Node[T]):
 
     def refusal(self, value: object) -> str | None:
         """Return why `value` cannot be set, or None if it can."""
-        return self.rule.refusal(value)
+        return self.rule.refusal(self._shaped(value))
 
     def set(self, value: object) -> None:
         """Replace the value. Raises ValueError with the reason if it is refused."""
-        value = value.raw if isinstance(value, Node) else value
+        value = self._shaped(value)
         self._require(value)
         self.raw, self.changed = snapshot(value), next(CREATION)
+
+    def _shaped(self, value: Any) -> Any:
+        """Return the value of a node; a list for a tuple, which JSON does not have, as a tuple."""
+        value = value.raw if isinstance(value, Node) else value  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # a node of any value
+        return tuple(value) if type(value) is list and type(self.raw) is tuple else value  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]
 
     def _require(self, value: object) -> None:
         reason = self.refusal(value)

@@ -292,9 +292,9 @@ def _is_argument(n: Node[Any], call: MessageNode[Any]) -> bool:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Tell whether two feedbacks are plain and equal; arrays and the like are compared by identity."""
+    """Tell whether two feedbacks are plain and equal; others are compared by identity."""
     plain = (str, int, float, bool, tuple)
-    return isinstance(one, plain) and type(one) is type(other) and one == other
+    return type(one) in plain and type(one) is type(other) and one == other
 
 
 def _drawing(nodes: list[Node[Any]], said: list[tuple[Node[Any], str]]) -> Any:

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+from harness.trace.marks import is_marked, unmarked
 from harness.trace.signatures import Operators
 
 # Nothing of these types can hold a node or be changed.
@@ -19,18 +20,22 @@ class NodeContainer:
     """Marks a class whose instances hold nodes in their attributes."""
 
 
-def snapshot(value: Any) -> Any:
+def snapshot(value: Any, written: list[Any] | None = None) -> Any:
     """Copy lists, dicts, sets and tuples, and take the values of the nodes within them.
 
     Only these very types are copied, to a depth of 200; what lies deeper is shared. What is one
-    object in the original is one in the copy.
+    object in the original is one in the copy. Text that was made from nodes becomes plain; these
+    nodes are appended to `written`.
     """
-    return value if type(value) in SCALARS else _copied(value, {}, 0)
+    kind = cast("Any", type(value))
+    if kind in SCALARS and (kind is not str or value.isascii()):
+        return value
+    return _copied(value, ({}, [] if written is None else written), 0)
 
 
 def holds_node(value: Any) -> bool:
-    """Tell whether there is a node within a container, a data class or a NodeContainer."""
-    return type(value) not in SCALARS and _holds(value, set(), 0)
+    """Tell whether there is a node, or text made from one, within a container or data class."""
+    return _holds(value, set(), 0)
 
 
 def to_data(value: Any) -> Any:
@@ -50,7 +55,7 @@ def parts_of(value: Any) -> list[tuple[Any, Any]]:
         return list(cast("Mapping[Any, Any]", value).items())
     if isinstance(value, list | tuple | set | frozenset):
         return list(enumerate(cast("Iterable[Any]", value)))
-    if isinstance(value, slice):
+    if type(value) is slice:
         return [("start", value.start), ("stop", value.stop), ("step", value.step)]
     if isinstance(value, NodeContainer):
         return list(vars(value).items())
@@ -63,8 +68,10 @@ def parts_of(value: Any) -> list[tuple[Any, Any]]:
 def rebuilt(value: Any, parts: Iterable[Any]) -> Any:
     """Return a copy of a container or object with other parts, in the order of `parts_of`."""
     kind = cast("Any", type(value))
+    if kind is dict:
+        return dict(zip(value, parts, strict=True))
     if kind in _CONTAINERS:
-        return kind(parts) if kind is not dict else dict(zip(value, parts, strict=True))
+        return cast("Any", kind(parts))
     if isinstance(value, slice):
         return slice(*parts)
     if isinstance(value, tuple):
@@ -79,39 +86,44 @@ def rebuilt(value: Any, parts: Iterable[Any]) -> Any:
     return new
 
 
-def _copied(value: Any, memo: dict[int, Any], depth: int) -> Any:
+def _copied(value: Any, notes: tuple[dict[int, Any], list[Any]], depth: int) -> Any:
     kind = cast("Any", type(value))
     if kind in SCALARS:
+        if kind is str and is_marked(value):
+            value, found = unmarked(value)
+            notes[1].extend(found)
         return value
     if isinstance(value, Operators):
-        return _copied(cast("Any", value).raw, memo, depth + 1)
+        return _copied(cast("Any", value).raw, notes, depth + 1)
+    memo = notes[0]
     if kind not in _CONTAINERS or depth > _DEEPEST:
         return value
     if id(value) in memo:
         return memo[id(value)]
     if kind is list:
         new = memo[id(value)] = cast("list[Any]", [])
-        new.extend(_copied(item, memo, depth + 1) for item in value)
+        new.extend(_copied(item, notes, depth + 1) for item in value)
         return new
     if kind is dict:
         table = memo[id(value)] = cast("dict[Any, Any]", {})
         for key, item in value.items():
-            table[_copied(key, memo, depth + 1)] = _copied(item, memo, depth + 1)
+            table[_copied(key, notes, depth + 1)] = _copied(item, notes, depth + 1)
         return table
-    found = memo[id(value)] = kind([_copied(item, memo, depth + 1) for item in value])
-    return found
+    memo[id(value)] = kind([_copied(item, notes, depth + 1) for item in value])
+    return memo[id(value)]
 
 
 def _holds(value: Any, seen: set[int], depth: int) -> bool:
-    if type(value) in SCALARS or depth > _DEEPEST:
-        return False
+    kind = cast("Any", type(value))
+    if kind in SCALARS or depth > _DEEPEST:
+        return kind is str and is_marked(value)
     if isinstance(value, Operators):
         return True
     parts = parts_of(value)
     if not parts or id(value) in seen:
         return False
     seen.add(id(value))
-    keys = value if isinstance(value, Mapping) else ()
-    return any(isinstance(key, Operators) for key in cast("Iterable[Any]", keys)) or any(
+    keys = cast("Iterable[Any]", value if isinstance(value, Mapping) else ())
+    return any(isinstance(key, Operators) for key in keys) or any(
         _holds(part, seen, depth + 1) for _, part in parts
     )

@@ -96,7 +96,10 @@ def marked_source(function: Callable[..., object], error: Exception) -> str | No
 
 
 def _definition(function: Callable[..., object]) -> tuple[str, Def | None, int]:
-    """Return the dedented source with decorators, its `def` and its first line; maybe ("", None, 1)."""
+    """Return the source with decorators, dedented, its `def` and its first line.
+
+    ("", None, 1) if it cannot be read.
+    """
     try:
         lines, first = inspect.getsourcelines(function)
     except (OSError, TypeError):

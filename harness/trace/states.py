@@ -10,9 +10,24 @@ from typing import Any
 
 def write_state(path: str | Path, values: Mapping[str, Any]) -> None:
     """Write the values. Raises TypeError, before anything is written, for what is no JSON."""
+    for name, value in values.items():
+        _require_json(name, value)
     text = json.dumps(dict(values), indent=2, ensure_ascii=False)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def _require_json(name: str, value: Any) -> None:
+    whole: Any = list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownArgumentType]  # any tuple
+    try:
+        same = json.loads(json.dumps(whole)) == whole
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"parameter {name} cannot be saved: {error}; keep plain data") from error
+    if not same:
+        raise TypeError(
+            f"parameter {name} cannot be saved: {value!r:.80} is not the same after JSON; keep "
+            "texts as keys, and lists in place of tuples within others"
+        )
 
 
 def read_state(path: str | Path) -> dict[str, Any]:

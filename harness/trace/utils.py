@@ -27,7 +27,7 @@ def for_all_methods(decorator: Callable[[Any], Any]) -> Callable[[C], C]:
 
     def decorate(cls: C) -> C:
         for name, value in list(vars(cls).items()):
-            if callable(value) and not name.startswith("__"):
+            if callable(value) and not isinstance(value, type) and not name.startswith("__"):
                 setattr(cls, name, decorator(value))
         return cls
 
