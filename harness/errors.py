@@ -9,6 +9,8 @@ OptoraceError
 │   ├── LMTimeout       the deadline of the call passed
 │   └── LMRefused       the provider answered with an error that a retry cannot mend
 ├── SandboxError    code that a model wrote and that failed, was cut off, or was refused
+│   ├── CodeError       the code's own error, with its line; in harness.jail
+│   └── JailUnavailable this machine cannot lock CPython up; in harness.jail
 └── StoreError      results that cannot be written or read
 
 BudgetExhausted and Interrupted stand apart: they derive from BaseException, because optimizer
