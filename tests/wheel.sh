@@ -28,4 +28,10 @@ installed=$("$tmp/env/bin/python" -c 'import sysconfig; print(sysconfig.get_path
 for name in tasks optimizers reports; do
   [ ! -e "$installed/$name" ] || { echo "the wheel put $name into site-packages" >&2; exit 1; }
 done
+"$tmp/env/bin/python" - <<'PY'
+from harness.trace import node, trace_of
+from harness.trace.draw import to_html
+p = node("a", trainable=True)
+assert "<svg" in to_html(trace_of(p + "b", {"p": p})).lower()
+PY
 echo "wheel: ok"
