@@ -1,22 +1,24 @@
-"""@bundle: one traced operation, failing lines, code as a parameter, hidden dependencies."""
+"""@bundle: one traced operation, its options, hidden dependencies, async functions, generators."""
 
-import copy
+import asyncio
 import functools
-import pickle
+import inspect
 
 import pytest
 
 from harness.trace import (
     ExecutionError,
-    MissingCodeRunner,
-    Module,
+    MessageNode,
+    Node,
     Parameter,
+    TraceGraph,
     TraceMissingInputsError,
+    UsageError,
     bundle,
     node,
-    use_code_runner,
+    to_data,
+    trace_of,
 )
-from harness.trace import bundle as alias
 
 
 @bundle
@@ -30,56 +32,12 @@ def join(first, *rest, sep=" ", **more):
     return sep.join([first, *rest, *more.values()])
 
 
-@bundle(trainable=True, constraint="Use no loops.")
-def double(x: int, times: int = 2) -> int:
-    """Multiply."""
-    # a comment inside
-    return x * times
+def loud(function):
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        return function(*args, **kwargs).upper()
 
-
-# fmt: off
-@alias(trainable=True,
-       description=") a bracket")
-def spread(
-    x,
-): return x
-# fmt: on
-
-
-@bundle()
-def fails(x):
-    half = x / 2
-    if half < 100:
-        raise ValueError
-    return half
-
-
-class Solver(Module):
-    @bundle(trainable=True)
-    def solve(self, question, *, hint="none"):
-        """Solve it."""
-        return f"{question} {hint}"
-
-    @bundle(description="One.", name="step")
-    def first(self):
-        return "a"
-
-    @bundle(description="Two.", name="step")
-    def second(self):
-        return "b"
-
-
-class Child(Solver):
-    @bundle()
-    def first(self):
-        return super().first().data + "!"
-
-
-def run_here(source, name, args, kwargs):
-    """Stand in for the sandbox; the sources below are this file's own."""
-    space: dict[str, object] = {}
-    exec(source, space)
-    return space[name](*args, **kwargs)  # pyright: ignore[reportCallIssue]
+    return call
 
 
 def test_a_function_is_one_operation_with_its_arguments_as_inputs():
@@ -87,10 +45,24 @@ def test_a_function_is_one_operation_with_its_arguments_as_inputs():
 
     made = add_one(one)
 
-    assert (made.data, made.op, made.description) == (2, "add_one", "Add one.")
-    assert dict(made.inputs) == {"x": one} and made.inputs["x"] is one
+    assert (made.data, made.op, made.description) == (2, "add_one", "[add_one] Add one.")
+    assert made.inputs["x"] is one and len(made.inputs) == 1
     assert add_one(x=4).data == 5
-    assert add_one.__name__ == "add_one"
+    assert type(made) is MessageNode
+
+
+def test_a_bundle_shows_the_function_that_it_is_made_of():
+    def plain(x: int, *, y: str = "a") -> str:
+        """Say it."""
+        return y * x
+
+    made = bundle(plain)
+
+    assert (made.__name__, made.__doc__, made.fun) == ("plain", "Say it.", plain)
+    assert made.__qualname__.endswith("<locals>.plain") and made.__module__ == __name__
+    assert inspect.signature(made) == inspect.signature(plain)
+    assert "plain" in repr(made) and " at 0x" not in repr(made)
+    assert made.__wrapped__ is plain  # pyright: ignore[reportAttributeAccessIssue]  # set by functools
 
 
 def test_all_kinds_of_arguments_have_names_and_defaults_are_inputs():
@@ -104,54 +76,127 @@ def test_all_kinds_of_arguments_have_names_and_defaults_are_inputs():
         "sep": " ",
         "end": "d",
     }
-    assert (made.op, made.description) == ("glue", "Joins.")
+    assert (made.op, made.description) == ("glue", "[glue] Joins.")
+
+
+def test_arguments_of_one_name_stay_apart():
+    @bundle
+    def pick(*rest, **more):
+        return [*rest, more["rest_0"]]
+
+    made = pick(1, rest_0=2)
+
+    assert made.data == [1, 2]
+    assert {k: n.data for k, n in made.inputs.items()} == {"rest_0": 1, "rest_0_": 2}
 
 
 def test_arguments_that_do_not_fit_are_a_type_error():
     with pytest.raises(TypeError, match=r"add_one\(\): too many positional arguments"):
         add_one(1, 2)
+    with pytest.raises(TypeError, match=r"it takes \(x\)"):
+        add_one(y=2)
 
 
-def test_a_body_is_not_traced_and_a_node_it_returns_is_unwrapped():
+@pytest.mark.parametrize(
+    ("options", "op", "doc"),
+    [
+        ({}, "f", "Say it."),
+        ({"description": "[say] Says."}, "say", "Says."),
+        ({"description": "Says."}, "f", "Says."),
+        ({"name": "told"}, "told", "Say it."),
+        ({"description": "[say] Says.", "name": "told"}, "told", "Says."),
+    ],
+)
+def test_name_and_description_are_given_or_the_functions_own(options, op, doc):
+    @bundle(**options)
+    def f(x):
+        """Say it."""
+        return x
+
+    assert (f(1).op, f(1).doc) == (op, doc)
+    assert f(1).description == f"[{op}] {doc}"
+
+
+def test_a_bundle_is_made_with_or_without_parentheses_and_also_by_partial():
+    described = functools.partial(bundle, description="[both] Two.")
+
+    def f(x):
+        return x
+
+    assert bundle(f)(1).op == bundle()(f)(1).op == "f"
+    assert described()(f)(1).op == bundle("[both] Two.")(f)(1).op == "both"
+
+
+def test_a_body_gets_plain_values_and_is_not_traced():
+    kinds: list[type] = []
+
     @bundle
-    def outer(x):
+    def outer(x, items):
+        kinds.extend((type(x), type(items[0]), type(add_one(x))))
         return [add_one(x), node(x) * 2]
 
-    made = outer(3)
+    made = outer(node(3), [node(4)])
 
-    assert made.data == [4, 6]
-    assert set(made.inputs) == {"x"}
-
-
-def test_an_error_without_a_message_marks_its_line():
-    with pytest.raises(ExecutionError) as caught:
-        fails(node(4))
-
-    failed = caught.value.exception_node
-    assert failed.data == failed.create_feedback() == "(ValueError)"
-    assert failed.create_feedback("full") == (
-        "@bundle()\n"
-        "def fails(x):\n"
-        "    half = x / 2\n"
-        "    if half < 100:\n"
-        "        raise ValueError  # <--- (ValueError)\n"
-        "    return half"
-    )
-    assert failed.inputs["x"].data == 4
-    assert isinstance(caught.value.__cause__, ValueError)
+    assert kinds == [int, int, MessageNode]
+    assert made.data == [4, 6] and type(made.data[0]) is int
+    assert set(made.inputs) == {"x", "items"}
 
 
-def test_an_error_of_an_inner_operation_keeps_its_own_text():
+def test_a_body_cannot_change_its_inputs_nor_its_recorded_result():
+    demos = Parameter([{"q": "1"}], kind="demos")
+    kept: list[list[object]] = []
+
     @bundle
-    def outer(x):
-        return fails(x).data
+    def grow(items):
+        items[0]["q"] = "2"
+        items.append({"q": "3"})
+        kept.append(items)
+        return items
 
-    with pytest.raises(ExecutionError) as caught:
-        outer(node(1))
+    grown = grow(demos)
+    kept[0].clear()
 
-    assert caught.value.exception_node.op == "outer"
-    assert caught.value.exception_node.data == "(ValueError)"
-    assert "fails(x).data  # <--- (ValueError)" in caught.value.exception_node.comment
+    assert demos.data == [{"q": "1"}]
+    assert grown.data == [{"q": "2"}, {"q": "3"}]
+
+
+def test_arguments_can_be_handed_over_as_they_come():
+    seen: list[object] = []
+
+    @bundle(_process_inputs=False)
+    def look(x, y):
+        seen.extend((x, y))
+        return x + 1
+
+    one = node(1)
+    made = look(one, 5)
+
+    assert seen[0] is one and seen[1] == 5 and type(seen[1]) is int
+    assert made.data == 2 and made.inputs["x"] is one and made.inputs["y"].data == 5
+
+
+def test_a_traceable_body_keeps_its_graph_apart():
+    weight = Parameter(3, name="weight")
+    seen: list[Node] = []
+
+    @bundle(traceable_code=True)
+    def scale(x):
+        seen.append(x)
+        return x * weight + 1
+
+    two = node(2, name="two")
+    made = scale(two)
+    out = made + 1
+
+    assert made.data == 7 and made.inputs == {"x": two}
+    inner = made.info["output"]
+    assert inner.op == "add" and inner.inputs["x"].inputs["y"] is weight
+    assert inner.inputs["x"].inputs["x"] is seen[0] is not two and type(seen[0]) is Node
+    assert made.hidden_dependencies == {weight} and out.parameter_dependencies == set()
+    assert out.expandable_dependencies == {made}
+    assert [n.op for _, n in TraceGraph().expand(made).graph if n.op] == ["multiply", "add"]
+    names = {n.name: n.inputs for n in trace_of(out, {"weight": weight}).nodes}
+    assert names["scale1"] == (("x", "two1"), ("weight_0", "weight"))
 
 
 def test_an_error_is_let_out_on_demand():
@@ -178,6 +223,24 @@ def test_a_hidden_dependency_is_refused_unless_allowed():
     def calls(x):
         return add_one(secret)
 
+    @bundle
+    def operates(x):
+        return secret + x
+
+    @bundle
+    def writes(x):
+        return f"{secret} {x}"
+
+    for function in (hides, returns_it, operates, writes):
+        with pytest.raises(TraceMissingInputsError, match="pass them as arguments"):
+            function("a")
+    with pytest.raises(UsageError):
+        calls("a")
+
+
+def test_an_allowed_hidden_dependency_is_part_of_the_trace():
+    secret = node("s", name="secret", trainable=True)
+
     @bundle(allow_external_dependencies=True)
     def may(x):
         return x + secret.data
@@ -186,10 +249,14 @@ def test_a_hidden_dependency_is_refused_unless_allowed():
     def around(x):
         return may(x)
 
-    for function in (hides, returns_it, calls, around):
-        with pytest.raises(TraceMissingInputsError, match="pass them as arguments"):
-            function("a")
-    assert may("a").data == "as"
+    made = may("a")
+
+    assert made.data == "as" and list(made.inputs) == ["x"]
+    assert made.hidden_dependencies == {secret}
+    assert made.info["external_dependencies"] == [secret]
+    assert ("secret_0", "s") in trace_of(made, {"s": secret}).node("may1").inputs
+    with pytest.raises(TraceMissingInputsError, match="around reads"):
+        around("a")
 
 
 def test_reading_an_own_argument_is_no_hidden_dependency():
@@ -202,181 +269,43 @@ def test_reading_an_own_argument_is_no_hidden_dependency():
     assert reads(secret).data == "s"
 
 
-def test_lambdas_builtins_async_and_generators():
-    assert bundle(len)([1, 2]).data == 2
-    assert bundle(lambda x: x + 1)(1).data == 2
-    with pytest.raises(TypeError, match="cannot be trainable"):
-        bundle(trainable=True)(len)
+def test_what_is_made_in_the_body_is_no_hidden_dependency():
+    @bundle
+    def makes(x):
+        return (node(x) + 1).data
 
-    async def later(x):
+    assert makes(1).data == 2 and makes(1).hidden_dependencies == set()
+
+
+def test_lambdas_builtins_and_decorated_functions_can_be_bundles():
+    @bundle
+    @loud
+    def inner(x):
+        """Inner."""
+        return x + "b"
+
+    @bundle(name="twice")
+    @loud
+    @loud
+    def twice(x):
         return x
 
-    def several(x):
-        yield x
+    @loud
+    @functools.wraps(inner)
+    def outer(x):
+        return inner(x)
 
-    for function in (later, several):
-        with pytest.raises(TypeError, match="async or a generator"):
-            bundle(function)
-
-
-def test_trainable_code_is_an_input_and_the_functions_own_source():
-    made = double(node(4))
-
-    assert made.data == 8
-    assert isinstance(made.inputs["__code"], Parameter)
-    assert double.parameter is made.inputs["__code"]
-    assert double.parameter.kind == "code"
-    assert double.parameter.data == (
-        "def double(x: int, times: int = 2) -> int:\n"
-        '    """Multiply."""\n'
-        "    # a comment inside\n"
-        "    return x * times\n"
-    )
-    assert "\ndef double(x: int, times: int=2) -> int:\n" in double.parameter.constraint
-    assert double.parameter.constraint.endswith("\nUse no loops.")
-    assert spread.parameter is not None
-    assert spread.parameter.data == "def spread(\n    x,\n): return x\n"
+    assert bundle(len)([1, 2]).data == 2
+    assert bundle(lambda x: x + 1)(1).data == 2
+    assert inner("a").data == "AB" and (inner("a").op, inner("a").doc) == ("inner", "Inner.")
+    assert twice("a").data == "A"
+    assert outer("a").op == "upper" and outer("a").inputs["x"].op == "inner"
 
 
-def test_replaced_code_goes_to_the_runner_and_never_runs_here():
-    mine = copy.deepcopy(double)
-    code = (
-        "import math\ndef pre(x):\n    return x * 100\ndef double(x, times):\n    return pre(x)\n"
-    )
-    seen: list[object] = []
-
-    def runner(source, name, args, kwargs):
-        seen.append((source, name, list(args), dict(kwargs)))
-        return 7
-
-    assert mine.parameter is not None
-    mine.parameter.set(code)
-
-    with pytest.raises(MissingCodeRunner, match="use_code_runner"):
-        mine(node(1))
-    with use_code_runner(runner):
-        made = mine(node(1))
-
-    assert seen == [(code, "double", [1, 2], {})]
-    assert made.data == 7 and made.inputs["__code"] is mine.parameter
-    assert double(3).data == 6
-    with use_code_runner(run_here):
-        assert mine(2).data == 200
-
-
-def test_an_error_of_replaced_code_shows_that_code():
-    mine = copy.deepcopy(double)
-    assert mine.parameter is not None
-    mine.parameter.set("def double(x, times):\n    return x / 0")
-
-    with use_code_runner(run_here), pytest.raises(ExecutionError) as caught:
-        mine(1)
-
-    assert caught.value.exception_node.comment == (
-        "def double(x, times):\n    return x / 0\n# <--- (ZeroDivisionError) division by zero"
-    )
-
-
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [
-        (5, "must be a text, not int"),
-        ("def double(x, times:\n", "does not parse"),
-        ("def double(x, times): return '\0'", "does not parse"),
-        ("x = 1", "must define `double` once at top level; it defines there: nothing"),
-        ("def triple(x, times): pass", "it defines there: triple"),
-        ("if True:\n    def double(x, times): pass", "it defines there: nothing"),
-        ("def double(x, times): pass\ndef double(x, times): pass", "once at top level"),
-        ("class double: pass", "must be a plain `def`"),
-        ("async def double(x, times): pass", "must be a plain `def`"),
-        ("def double(times, x): pass", r"parameters \(x, times\); it has \(times, x\)"),
-        ("def double(x): pass", r"it has \(x\)"),
-        ("def double(x, times, more): pass", r"it has \(x, times, more\)"),
-        ("def double(x, *times): pass", r"it has \(x, \*times\)"),
-    ],
-)
-def test_code_that_does_not_keep_the_rule_is_refused_with_the_reason(code, reason):
-    assert double.parameter is not None
-    before = double.parameter.data
-
-    with pytest.raises(ValueError, match=reason):
-        double.parameter.set(code)
-
-    assert double.parameter.data == before
-
-
-def test_helpers_imports_and_other_annotations_are_allowed():
-    assert double.parameter is not None
-
-    for code in (
-        "import re\nLIMIT = 3\ndef f(x):\n    return x\ndef double(x, times):\n    return f(x)",
-        "def double(x: float, times: int = 5) -> float:\n    return x",
-    ):
-        assert double.parameter.refusal(code) is None
-
-
-def test_methods_have_one_code_parameter_per_instance():
-    one, other = Solver(), Solver()
-    rule = one.solve.parameter
-
-    assert isinstance(rule, Parameter) and rule is one.solve.parameter
-    assert rule is not other.solve.parameter
-    assert "self is None when this code runs" in rule.constraint
-    rule.set("def solve(self, question, *, hint):\n    return question.upper()")
-
-    with use_code_runner(run_here):
-        assert one.solve("a", hint="b").data == "A"
-    rule.set("def solve(self, question, *, hint):\n    return repr(self)")
-    with use_code_runner(run_here):
-        assert one.solve("a").data == "None"
-    assert other.solve("a", hint="b").data == "a b"
-    made = other.solve(node("a"))
-    assert list(made.inputs) == ["question", "hint", "__code"]
-    assert Solver.solve(other, "a").inputs["__code"] is other.solve.parameter
-
-
-def test_a_function_put_into_a_class_stays_a_function():
-    class Holder:
-        tool = add_one
-
-    assert add_one(1).data == 2
-    assert Holder.tool(1).data == 2
-
-
-def test_what_has_no_name_or_nowhere_to_keep_its_code_says_so():
-    class Slotted:
-        __slots__ = ()
-        solve = Solver.solve
-
-    with pytest.raises(TypeError, match="without __slots__"):
-        Slotted().solve("a")
-    for thing in (5, functools.partial(int, base=2)):
-        with pytest.raises(TypeError, match="a function with a name"):
-            bundle(thing)
-
-
-def test_methods_of_one_name_and_overridden_methods_stay_apart():
-    child = Child()
-
-    assert (Solver().first().data, Solver().second().data) == ("a", "b")
-    assert child.first().data == "a!"
-
-
-def test_a_copied_instance_runs_its_own_methods():
-    class Counter:
-        def __init__(self):
-            self.v = 1
-
-        @bundle
-        def get(self):
-            return self.v
-
-    one = Counter()
-    one.get()
-    other = copy.copy(one)
-    other.v = 2
-
-    assert (one.get().data, other.get().data) == (1, 2)
+@pytest.mark.parametrize("thing", [5, functools.partial(int, base=2), None])
+def test_what_has_no_name_cannot_be_a_bundle(thing):
+    with pytest.raises(TypeError, match="a function with a name"):
+        bundle()(thing)
 
 
 def test_recursion_through_a_bundle_gives_plain_results():
@@ -387,12 +316,78 @@ def test_recursion_through_a_bundle_gives_plain_results():
     assert fib(10).data == 55
 
 
-def test_a_pickled_bundle_keeps_its_code():
-    mine = copy.deepcopy(double)
-    assert mine.parameter is not None
-    mine.parameter.set("def double(x, times):\n    return 0\n")
+def test_recursive_calls_run_plain_on_demand_and_if_trainable():
+    seen: list[type] = []
 
-    back = pickle.loads(pickle.dumps(mine))
+    def fib(n):
+        found = n if n < 2 else called(n - 1) + called(n - 2)
+        seen.append(type(found))
+        return found
 
-    assert back.parameter.data == mine.parameter.data
-    assert pickle.loads(pickle.dumps(add_one)) is add_one
+    called = bundle(overwrite_python_recursion=True)(fib)
+    made = called(6)
+    called = bundle(fib)
+    called(3)
+
+    assert made.data == 8 and type(made) is MessageNode
+    assert set(seen[:25]) == {int} and MessageNode in seen[25:]
+
+
+@bundle
+async def later(x, times=2):
+    await asyncio.sleep(0)
+    return x * times
+
+
+@bundle
+async def several(n):
+    for i in range(n):
+        await asyncio.sleep(0)
+        yield i
+
+
+@bundle
+def counted(n):
+    yield from range(n)
+
+
+def test_async_functions_and_generators_are_one_operation():
+    three = node(3)
+
+    for made in (asyncio.run(later(three)), asyncio.run(several(three)), counted(three)):
+        assert type(made) is MessageNode and next(iter(made.inputs.values())) is three
+    assert asyncio.run(later(three)).data == 6
+    assert asyncio.run(several(three)).data == counted(three).data == [0, 1, 2]
+
+
+def test_async_functions_and_generators_fail_as_others_do():
+    secret = node("s")
+
+    @bundle
+    async def hides(x):
+        return secret.data
+
+    @bundle
+    async def fails(x):
+        raise ValueError("late")
+
+    @bundle
+    def stops(n):
+        yield 1
+        raise ValueError("late")
+
+    for run in (lambda: asyncio.run(fails(1)), lambda: stops(1)):
+        with pytest.raises(ExecutionError) as caught:
+            run()
+        assert caught.value.exception_node.data == "(ValueError) late"
+        assert 'raise ValueError("late")  # <---' in caught.value.exception_node.comment
+    with pytest.raises(TraceMissingInputsError):
+        asyncio.run(hides(1))
+
+
+def test_nodes_are_taken_out_of_any_container():
+    one = node(1)
+
+    assert to_data([one, {"a": (one, {2: one})}, "x"]) == [1, {"a": (1, {2: 1})}, "x"]
+    assert to_data(node([one])) == [1]
+    assert to_data({one: 2}) == {1: 2}

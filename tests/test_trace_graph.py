@@ -13,6 +13,7 @@ from harness.trace import (
     Node,
     Parameter,
     Trace,
+    UsageError,
     bundle,
     make_list,
     merge,
@@ -94,12 +95,12 @@ def test_what_leads_to_an_input_is_left_out_and_its_value_is_shown():
     assert [(n.name, n.kind, n.value) for n in trace.nodes] == [
         ("Ask.prompt", "parameter", "p"),
         ("y1", "input", "Q!"),
-        ("add1", "op", "pQ!"),
+        ("concat1", "op", "pQ!"),
     ]
-    assert trace.node("add1").inputs == (("x", "Ask.prompt"), ("y", "y1"))
+    assert trace.node("concat1").inputs == (("x", "Ask.prompt"), ("y", "y1"))
     assert trace.node("Ask.prompt").description == "What to do."
-    with pytest.raises(KeyError, match=r"known: Ask\.prompt, y1, add1"):
-        trace.node("add2")
+    with pytest.raises(KeyError, match=r"known: Ask\.prompt, y1, concat1"):
+        trace.node("concat2")
 
 
 def test_names_number_each_word_and_avoid_the_parameters():
@@ -108,8 +109,21 @@ def test_names_number_each_word_and_avoid_the_parameters():
 
     out = (prompt + question) + question + "z" + "z"
 
-    assert [n.name for n in trace_of(out, {"add2": prompt}).nodes] == [
-        "add2", "the_question1", "add1", "add3", "y1", "add4", "y2", "add5",
+    assert [n.name for n in trace_of(out, {"concat2": prompt}).nodes] == [
+        "concat2", "y1", "y2", "the_question1", "concat1", "concat3", "concat4", "concat5",
+    ]  # fmt: skip
+
+
+def test_the_order_depends_on_the_graph_and_not_on_what_was_made_first():
+    first, last = node("l", name="last"), node("f", name="first")
+    prompt = Parameter("p")
+    early = prompt + last
+    late = prompt + first
+
+    out = make_list(late, node("o", name="outside"), early)
+
+    assert [n.name for n in trace_of(out, {"p": prompt}).nodes] == [
+        "p", "outside1", "last1", "concat1", "first1", "concat2", "make_list1",
     ]  # fmt: skip
 
 
@@ -117,7 +131,15 @@ def test_parameters_come_first_in_the_order_given():
     one, two = Parameter("a"), Parameter("b")
     out = one + two
 
-    assert [n.name for n in trace_of(out, {"2": two, "1": one}).nodes] == ["2", "1", "add1"]
+    assert [n.name for n in trace_of(out, {"2": two, "1": one}).nodes] == ["2", "1", "concat1"]
+
+
+def test_of_two_names_of_one_parameter_the_first_counts():
+    one = Parameter("a")
+
+    trace = trace_of(one + "b", {"a": one, "b": one})
+
+    assert [n.name for n in trace.nodes] == ["a", "y1", "concat1"]
 
 
 def test_an_output_that_depends_on_no_parameter_stands_alone():
@@ -125,6 +147,15 @@ def test_an_output_that_depends_on_no_parameter_stands_alone():
 
     assert [(n.name, n.kind, n.inputs) for n in trace.nodes] == [("add1", "input", ())]
     assert trace.output == "add1"
+
+
+def test_an_output_that_is_a_parameter_is_its_own_trace():
+    parameter = Parameter("a")
+
+    trace = trace_of(parameter, {"p": parameter, "other": Parameter("b")})
+
+    assert [(n.name, n.kind) for n in trace.nodes] == [("p", "parameter")]
+    assert trace.output == "p"
 
 
 def test_a_parameter_that_is_not_named_is_an_input():
@@ -135,8 +166,49 @@ def test_a_parameter_that_is_not_named_is_an_input():
     assert [(n.name, n.kind) for n in trace.nodes] == [
         ("other", "parameter"),
         ("kept1", "input"),
-        ("add1", "op"),
+        ("concat1", "op"),
     ]
+
+
+def test_a_node_used_twice_appears_once():
+    parameter = Parameter(2)
+    twice = parameter * 3
+
+    trace = trace_of(twice + twice, {"p": parameter})
+
+    assert [n.name for n in trace.nodes] == ["p", "y1", "multiply1", "add1"]
+    assert trace.node("add1").inputs == (("x", "multiply1"), ("y", "multiply1"))
+
+
+def test_a_parameter_that_changed_after_the_output_is_a_usage_error():
+    changed, kept = Parameter("a"), Parameter("b")
+    out = changed + kept
+    changed.set("c")
+
+    with pytest.raises(UsageError, match="parameter p was changed after the output"):
+        trace_of(out, {"p": changed})
+    assert trace_of(out, {"kept": kept}).node("kept").value == "b"
+    assert trace_of(changed + kept, {"p": changed}).node("p").value == "c"
+    assert trace_of(changed, {"p": changed}).node("p").value == "c"
+
+
+def test_the_source_of_a_function_is_shown_unless_it_is_a_parameter():
+    parameter = Parameter("p")
+
+    @bundle
+    def plain(x):
+        return x + "!"
+
+    @bundle(trainable=True)
+    def trained(x):
+        return x + "!"
+
+    trace = trace_of(trained(plain(parameter)), {"p": parameter, "code": trained.parameter})
+
+    assert trace.node("plain1").source == 'def plain(x):\n    return x + "!"'
+    assert trace.node("trained1").source == ""
+    assert trace.node("code").value.startswith("def trained(x):")
+    assert trace_of(parameter + "a", {"p": parameter}).node("concat1").source == ""
 
 
 def test_an_error_is_the_output_of_its_trace():
@@ -153,7 +225,15 @@ def test_an_error_is_the_output_of_its_trace():
     failed = trace.node(trace.output)
     assert (failed.name, failed.type, failed.value) == ("check1", "ValueError", "(ValueError) bad")
     assert failed.error is not None and failed.error.endswith("# <--- (ValueError) bad")
-    assert [n.name for n in trace.nodes] == ["prompt", "y1", "add1", "check1"]
+    assert [n.name for n in trace.nodes] == ["prompt", "y1", "concat1", "check1"]
+
+
+def test_the_json_form_has_a_version_and_another_one_is_refused():
+    data = trace_of(node(1) + 2, {}).to_json()
+
+    assert data["version"] == 1
+    with pytest.raises(ValueError, match="trace of version 2; readable: 1"):
+        Trace.from_json({**data, "version": 2})
 
 
 class Odd:
@@ -225,9 +305,11 @@ def test_merged_traces_share_parameters_and_prefix_the_rest():
 
     batch = merge([(traces[0], "good"), (traces[1], "bad")])
 
-    assert [n.name for n in batch.nodes] == ["p", "r0.y1", "r0.add1", "r1.y1", "r1.add1"]
+    assert [n.name for n in batch.nodes] == [
+        "p", "r0.y1", "r0.concat1", "r1.y1", "r1.concat1",
+    ]  # fmt: skip
     assert batch.nodes[-1].inputs == (("x", "p"), ("y", "r1.y1"))
-    assert batch.outputs == (("r0.add1", "good"), ("r1.add1", "bad"))
+    assert batch.outputs == (("r0.concat1", "good"), ("r1.concat1", "bad"))
     assert merge([(traces[0], "good")]).nodes == traces[0].nodes
     parameter.set("q")
     with pytest.raises(ValueError, match="p differs between traces"):

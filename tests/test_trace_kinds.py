@@ -1,25 +1,20 @@
-"""Node and Parameter: values, comparison, copies, refusals, the context they are made in."""
+"""Node: values, comparison, names, words, copies, the graph as seen from a node."""
 
 import copy
 import gc
-import operator
 import pickle
-import threading
 import weakref
 
 import pytest
 
 from harness.trace import (
+    ExceptionNode,
     ExecutionError,
+    MessageNode,
     Node,
     Parameter,
-    apply,
     bundle,
-    make_dict,
-    make_list,
-    make_tuple,
     node,
-    stop_tracing,
 )
 
 
@@ -29,41 +24,25 @@ def test_equality_goes_by_value_and_the_hash_by_identity():
     assert one == other and one == 1 and (one != other) is False
     assert one in [other]
     assert one not in {other}
+    assert len({one, other}) == 2
 
 
-def test_a_node_is_returned_as_it_is_and_a_trainable_one_is_new():
-    source = node("a", name="source")
+def test_truth_length_and_membership_are_plain():
+    words = node(["a"])
 
-    assert node(source) is source
-    parameter = node(source, trainable=True)
-    assert isinstance(parameter, Parameter)
-    assert parameter.data == "a" and parameter.name == "source"
-    with pytest.warns(UserWarning, match="name 'b' is ignored"):
-        node(source, name="b")
+    assert words and not node([])
+    assert len(words) == 1
+    assert "a" in words and node("a") in words
 
 
-@pytest.mark.parametrize(
-    ("value", "kind"),
-    [("a", "text"), (1, "number"), (0.5, "number"), ([{"a": "b"}], "demos"), (True, "choice")],
-)
-def test_the_kind_of_a_parameter_follows_its_value(value, kind):
-    parameter = node(value, trainable=True)
+def test_a_node_stands_for_its_number_where_python_asks_for_one():
+    two = node(2)
 
-    assert isinstance(parameter, Parameter) and parameter.kind == kind
-
-
-def test_a_text_made_of_a_node_is_an_error_and_not_a_lost_dependency():
-    value = node("hello", trainable=True)
-
-    for write in (
-        lambda: f"{value}",
-        lambda: str(value),
-        lambda: str.format("{}", value),
-        lambda: operator.mod("%s", value),
-    ):
-        with pytest.raises(TypeError, match=r"node\.format"):
-            write()
-    assert repr(value) == "<Parameter: 'hello'>"
+    assert int(node("7")) == 7
+    assert float(two) == 2.0
+    assert complex(two) == 2
+    assert ["a", "b", "c"][two] == "c"
+    assert list(range(two)) == [0, 1]
 
 
 def test_later_changes_of_a_list_do_not_change_what_was_recorded():
@@ -77,122 +56,127 @@ def test_later_changes_of_a_list_do_not_change_what_was_recorded():
     assert total.inputs["y"].data == ["a"]
 
 
-def test_a_body_cannot_change_its_inputs_nor_its_recorded_result():
-    demos = Parameter([{"q": "1"}], kind="demos")
-    kept: list[object] = []
-
-    @bundle
-    def grow(items):
-        items[0]["q"] = "2"
-        items.append({"q": "3"})
-        kept.append(items)
-        return items
-
-    grown = grow(demos)
-    new = [{"q": "4"}]
-    kept[0].clear()  # pyright: ignore[reportAttributeAccessIssue]
-
-    assert demos.data == [{"q": "1"}]
-    demos.set(new)
-    new.clear()
-    assert demos.data == [{"q": "4"}]
-    assert grown.data == [{"q": "2"}, {"q": "3"}]
-
-
 def test_a_list_that_holds_itself_is_no_endless_loop():
     ring: list[object] = []
     ring.append(ring)
 
-    assert isinstance(node(ring).data, list)
+    kept = node(ring).data
+
+    assert kept is not ring
+    assert kept[0] is kept
+
+
+def test_an_item_or_attribute_cannot_be_set_and_the_message_tells_how_to():
+    numbers = node([1, 2])
+
+    with pytest.raises(TypeError, match=r"write x = x\.setitem\(key, value\)"):
+        numbers[0] = 5
+    with pytest.raises(TypeError, match=r"write x = x\.delitem\(key\)"):
+        del numbers[0]
+    with pytest.raises(AttributeError):
+        numbers.foo = 1
+    assert numbers.data == [1, 2]
+    assert numbers.setitem(0, 5).data == [5, 2]
+    assert numbers.delitem(0).data == [2]
+
+
+def test_the_repr_tells_kind_name_origin_and_a_short_value():
+    one = node(1, name="one")
+    made = one + 2
+    parameter = Parameter("a", name="prompt")
+
+    assert repr(one) == f"<Node {one.name}: 1>"
+    assert repr(made) == f"<MessageNode {made.name} = add(x, y): 3>"
+    assert repr(parameter) == f"<ParameterNode {parameter.name}: 'a'>"
+    assert (made.name, parameter.name) == (f"add:{made.id}", f"prompt:{parameter.id}")
+    assert len(repr(node("x" * 10_000))) < 80
 
 
 @pytest.mark.parametrize(
-    ("kind", "good", "bad", "reason"),
+    ("label", "start"),
+    [("x y!", "x_y_"), ("1a", "a"), ("__code", "__code"), (None, "int"), ("é", "é")],
+)
+def test_a_name_is_an_identifier_in_python_and_no_two_are_the_same(label, start):
+    first, second = node(1, name=label), node(1, name=label)
+
+    assert first.py_name.isidentifier() and first.py_name.startswith(start)
+    assert first.name != second.name and first.py_name != second.py_name
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
     [
-        ("text", "b", 5, "must be a text, not int"),
-        ("number", 2.5, "3", "must be a number, not str"),
-        ("number", 3, True, "must be a number, not bool"),
-        ("number", 3, float("nan"), "must be a finite number"),
-        ("demos", [{"q": "2", "a": "3"}], "none", "demos must be a list, not str"),
-        ("demos", [], ["x"], "demo 0 must be an object, not str"),
-        ("demos", [], [{"q": "2"}], "demo 0 must have the fields q, a and no others"),
-        ("choice", "b", 5, "must stay of type str, not int"),
+        (lambda: node(1), "[Node] This is a node in a computational graph."),
+        (lambda: node(1, description="x"), "[Node] x"),
+        (lambda: node(1, description="[own] x"), "[own] x"),
+        (
+            lambda: node(1, trainable=True),
+            "[ParameterNode] This is a ParameterNode in a computational graph.",
+        ),
+        (lambda: node(1, trainable=True, description="x"), "[ParameterNode] x"),
+        (lambda: node(1) + 2, "[add] x + y."),
     ],
 )
-def test_a_parameter_refuses_what_does_not_fit_its_kind(kind, good, bad, reason):
-    start = {"number": 1, "demos": []}.get(kind, "a")
-    parameter = Parameter(start, name="p", kind=kind, constraint="The rule.", fields=("q", "a"))
-
-    parameter.set(good)
-
-    assert parameter.data == good
-    with pytest.raises(ValueError, match=reason) as caught:
-        parameter.set(bad)
-    assert str(caught.value).startswith("parameter p: ") and "The rule." in str(caught.value)
-    assert parameter.data == good
+def test_a_description_starts_with_a_tag(made, words):
+    assert made().description == words
 
 
-def test_a_check_refuses_with_its_reason_also_the_first_value():
-    def short(value: object) -> str | None:
-        return None if len(str(value)) < 5 else "it is too long"
+def test_a_node_tells_its_inputs_parents_level_and_type():
+    one = node(1)
+    two = one + one
+    three = two * one
 
-    parameter = Parameter("abc", check=short)
-
-    assert parameter.refusal("abcdef") == "it is too long"
-    with pytest.raises(ValueError, match="too long"):
-        parameter.set("abcdef")
-    with pytest.raises(ValueError, match="too long"):
-        Parameter("abcdef", check=short)
-    with pytest.raises(ValueError, match="allowed: text, demos"):
-        Parameter("a", kind="prompt")  # pyright: ignore[reportArgumentType]
+    assert (one.level, two.level, three.level) == (0, 1, 2)
+    assert list(three.inputs) == ["x", "y"] and three.inputs["x"] is two
+    assert [p is q for p, q in zip(three.parents, (two, one), strict=True)] == [True, True]
+    assert len(two.parents) == 1
+    assert one.is_root and not two.is_root
+    assert two.type is int
+    assert one.op is None and two.op == "add"
 
 
-def test_nested_stop_tracing_ends_with_the_outermost():
+def test_children_are_the_living_nodes_made_from_this_one():
+    one = node(1)
+    two = one + 1
+    three = two * one
+
+    assert [child is n for child, n in zip(one.children, (two, three), strict=True)] == [True] * 2
+    assert three.is_leaf and not one.is_leaf
+    del three
+    assert [child is two for child in one.children] == [True]
+    assert two.is_leaf
+
+
+def test_a_clone_is_traced_and_a_detached_copy_has_no_history():
+    made = node([1]) + node([2])
+
+    cloned, detached = made.clone(), made.detach()
+
+    assert cloned.inputs["x"] is made and cloned.op == "clone"
+    assert detached.inputs == {} and detached.parents == [] and detached.level == 0
+    assert cloned.data == detached.data == [1, 2]
+    assert cloned.data is not made.data and detached.data is not made.data
+    assert type(detached) is MessageNode
+
+
+def test_a_message_node_can_be_made_by_hand():
     one = node(1)
 
-    with stop_tracing():
-        with stop_tracing():
-            pass
-        silent = one + 1
-    loud = one + 1
+    by_name = MessageNode(5, inputs={"a": one}, description="[five] Gives 5.")
+    by_place = MessageNode(5, inputs=[one, one], name="five")
 
-    assert silent.data == 2 and silent.inputs == {}
-    assert set(loud.inputs) == {"x", "y"}
-
-
-def test_stop_tracing_ends_with_an_exception():
-    with pytest.raises(KeyError), stop_tracing():
-        raise KeyError
-
-    assert (node(1) + 1).inputs
+    assert (by_name.op, by_name.inputs) == ("five", {"a": one})
+    assert (by_name.description, by_name.doc) == ("[five] Gives 5.", "Gives 5.")
+    assert list(by_place.inputs) == ["arg_0", "arg_1"]
+    assert by_place.name.startswith("five:")
 
 
-def test_threads_trace_independently_of_each_other():
-    barrier = threading.Barrier(4)
-    wrong: list[str] = []
+def test_an_exception_node_can_be_made_by_hand():
+    failed = ExceptionNode(ValueError("no"), inputs={"x": node(1)})
 
-    def work(stopped: bool) -> None:
-        barrier.wait()
-        for i in range(300):
-            if stopped:
-                with stop_tracing():
-                    made = double(node(i))
-            else:
-                made = double(node(i))
-            if made.data != 2 * i or bool(made.inputs) == stopped:
-                wrong.append(f"{stopped} {i}")
-
-    @bundle
-    def double(x):
-        return 2 * x
-
-    threads = [threading.Thread(target=work, args=(i % 2 == 0,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert wrong == []
+    assert failed.data == "(ValueError) no" and failed.error_type == "ValueError"
+    assert failed.create_feedback() == failed.create_feedback("full") == "(ValueError) no"
+    assert str(ExecutionError(failed)) == "exception: (ValueError) no"
 
 
 def test_pickling_and_copying_keep_the_value_and_drop_the_history():
@@ -201,12 +185,27 @@ def test_pickling_and_copying_keep_the_value_and_drop_the_history():
     for _ in range(5000):
         out = out + 1
 
-    for copied in (pickle.loads(pickle.dumps(out)), copy.deepcopy(out)):
+    for copied in (pickle.loads(pickle.dumps(out)), copy.deepcopy(out), copy.copy(out)):
         assert copied.data == 5001 and copied.inputs == {}
     for copied in (pickle.loads(pickle.dumps(parameter)), copy.deepcopy(parameter)):
-        assert type(copied) is Parameter and copied is not parameter
+        assert type(copied) is type(parameter) and copied is not parameter
         assert copied.data == parameter.data and copied.data is not parameter.data
-        assert (copied.name, copied.kind, copied.fields) == ("p", "demos", ("a",))
+        assert (copied.label, copied.kind, copied.fields) == ("p", "demos", ("a",))
+        assert copied.constraint == "c" and copied.refusal("x") == parameter.refusal("x") != ""
+
+
+def test_a_failed_operation_can_be_pickled_with_its_report():
+    @bundle
+    def fails(x):
+        raise ValueError("no")
+
+    with pytest.raises(ExecutionError) as caught:
+        fails(1)
+    back = pickle.loads(pickle.dumps(caught.value))
+
+    assert str(back) == str(caught.value)
+    assert back.exception_node.comment == caught.value.exception_node.comment
+    assert back.exception_node.data == "(ValueError) no"
 
 
 def test_results_die_with_their_last_reference_and_not_with_the_parameter():
@@ -223,54 +222,15 @@ def test_results_die_with_their_last_reference_and_not_with_the_parameter():
         gc.enable()
 
 
-def test_nodes_within_lists_and_dicts_stay_inputs():
+def test_the_facts_about_a_call_are_read_from_its_node():
     one, two = node(1), node(2)
+    made = one + two
+    formatted = node("{}").format(one)
 
-    made = apply("total", lambda items: sum(items), {"items": [one, two, 3]})
-
-    assert made.data == 6
-    assert made.inputs["items"].inputs["item_0"] is one
-    assert make_list(one, 5).data == [1, 5]
-    assert make_tuple(one, two).data == (1, 2)
-    pair = make_dict({"a": one, 7: two}, b=[two])
-    assert pair.data == {"a": 1, 7: 2, "b": [2]}
-    assert pair.inputs["a"] is one and pair.inputs["item_1"] is two
-
-
-def test_apply_records_names_and_description_and_chains_the_cause():
-    made = apply("Predict", lambda question: question + "?", {"question": node("why")}, "Asks.")
-
-    assert (made.op, made.description, made.data) == ("Predict", "Asks.", "why?")
-    broken = ZeroDivisionError("no")
-
-    def fail(question: object) -> object:
-        raise broken
-
-    with pytest.raises(ExecutionError) as caught:
-        apply("Predict", fail, {"question": made})
-    assert caught.value.__cause__ is broken
-    assert caught.value.exception_node.data == "(ZeroDivisionError) no"
-    assert caught.value.exception_node.inputs["question"] is made
-    assert str(caught.value) == "Predict: (ZeroDivisionError) no"
-
-
-def test_what_is_no_exception_passes_through_apply_and_bundles():
-    class Spent(BaseException):
-        pass
-
-    def stop(x: object) -> object:
-        raise Spent
-
-    for call in (lambda: apply("stop", stop, {"x": 1}), lambda: bundle(stop)(1)):
-        with pytest.raises(Spent):
-            call()
-
-
-def test_iteration_gives_traced_items():
-    first, second = node([3, 4])
-    key = next(iter(node({"a": 1})))
-
-    assert (first.data, second.data, key.data) == (3, 4, "a")
-    assert first.op == "getitem" and isinstance(first, Node)
-    with pytest.raises(ExecutionError, match="not subscriptable"):
-        _, _ = node(None)
+    assert made.info["fun_name"] == "add" and made.info["output"] == 3
+    assert [n is m for n, m in zip(made.info["inputs"]["args"], (one, two), strict=True)] == [
+        True,
+        True,
+    ]
+    assert formatted.info["fun_name"] == "format"
+    assert one.info == {} and isinstance(one, Node)

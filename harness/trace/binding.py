@@ -35,7 +35,7 @@ class HasCode:
 
     def save(self, path: str | Path) -> None:
         """Write the code as JSON."""
-        write_state(path, dict((CODE, parameter.raw) for parameter in self.parameters()))  # noqa: C402  one at most
+        write_state(path, dict((CODE, parameter.raw) for parameter in self.parameters()))
 
     def load(self, path: str | Path) -> None:
         """Read what `save` wrote. Raises ValueError for code that may not stand here."""
@@ -60,7 +60,8 @@ class Call(NamedTuple):
 
     def values(self) -> tuple[list[Any], dict[str, Any]]:
         """Return copies of the values, by position and by keyword."""
-        return self._split([snapshot(n.raw) for n in self.inputs.values()])
+        values = [snapshot(n.raw) for n in self.inputs.values()]
+        return (values, {}) if not self.keywords else self._split(values)
 
     def nodes(self) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments as they came: nodes as nodes, all else as it is."""
@@ -92,8 +93,10 @@ class Binder:
     def bind(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Call:
         """Return the call. Raises TypeError if the arguments do not fit."""
         if self.names is not None and not kwargs and len(args) == len(self.names):
-            inputs = {n: _input(a, n) for n, a in zip(self.names, args, strict=True)}
-            return Call(inputs, args, len(args))
+            pairs = zip(self.names, args, strict=True)
+            return Call(
+                {n: a if isinstance(a, Node) else _input(a, n) for n, a in pairs}, args, len(args)
+            )
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:

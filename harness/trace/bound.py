@@ -31,6 +31,10 @@ class BoundBundle(HasCode, Generic[P, N]):
         self.self_node: Node[Any] = _self_node(instance, kept)
 
     @property
+    def __doc__(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]  # that of the function
+        return self.bundle.__doc__
+
+    @property
     def code_parameter(self) -> ParameterNode[str] | None:
         """The instance's own code parameter; None if the bundle is not trainable."""
         return self.parameter

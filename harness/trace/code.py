@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from harness.trace.constraints import Constraint, MaxLength, OfType, Schema
+from harness.trace.parsing import parse
 from harness.trace.quote import cut
 
 Def: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
@@ -75,7 +76,7 @@ class Signature(Constraint):
         if reason:
             return reason
         try:
-            tree = ast.parse(value)
+            tree = parse(value)
         except SyntaxError as error:
             line = f" (line {error.lineno})" if error.lineno else ""
             return f"the code does not parse: {cut(error.msg)}{line}"

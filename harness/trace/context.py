@@ -22,29 +22,23 @@ LanguageModel: TypeAlias = Callable[..., str]
 
 
 class Scope:
-    """Where code runs if not at the top level; `reads` collects the nodes that a bundle reads.
+    """Where code runs if not at the top level.
 
-    `reads` is None outside of any bundle.
+    reads: collects the nodes that a bundle reads; None outside of any bundle. plain: the bundles
+    whose calls within themselves run plain.
     """
 
-    __slots__ = ("reads", "tracing")
+    __slots__ = ("plain", "reads", "tracing")
 
-    def __init__(self, tracing: bool, reads: set[Node[Any]] | None) -> None:
+    def __init__(
+        self, tracing: bool, reads: set[Node[Any]] | None, plain: tuple[object, ...]
+    ) -> None:
         self.tracing = tracing
         self.reads = reads
+        self.plain = plain
 
 
-class Body(Scope):
-    """Within a bundle."""
-
-    __slots__ = ()
-    reads: set[Node[Any]]  # pyright: ignore[reportIncompatibleVariableOverride]  # never None here
-
-    def __init__(self, tracing: bool) -> None:
-        super().__init__(tracing, set())
-
-
-STOPPED = Scope(False, None)
+STOPPED = Scope(False, None, ())
 # None means that operators are traced and that no bundle is running.
 SCOPE: ContextVar[Scope | None] = ContextVar("SCOPE", default=None)
 CODE_RUNNER: ContextVar[CodeRunner | None] = ContextVar("CODE_RUNNER", default=None)
@@ -64,16 +58,20 @@ class stop_tracing:
     """
 
     __slots__ = ("_around",)
-    _around: Scope | None
+    _around: tuple[Scope | None, Any]  # and the same of an entry of this object before
 
     def __enter__(self) -> None:
-        self._around = around = SCOPE.get()
-        reads = None if around is None else around.reads
-        SCOPE.set(STOPPED if reads is None else Scope(False, reads))
+        around = SCOPE.get()
+        self._around = (around, getattr(self, "_around", None))
+        if around is None or (around.reads is None and not around.plain):
+            SCOPE.set(STOPPED)
+        else:
+            SCOPE.set(Scope(False, around.reads, around.plain))
 
     def __exit__(self, *error: object) -> None:
         # Not by token: an abandoned generator may be closed in another context.
-        SCOPE.set(self._around)
+        around, self._around = self._around
+        SCOPE.set(around)
 
 
 def is_tracing() -> bool:

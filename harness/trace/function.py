@@ -15,8 +15,7 @@ import copy
 import functools
 import importlib
 import inspect
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from types import GeneratorType
@@ -25,22 +24,19 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 from harness.trace.binding import CODE, Binder, Call, HasCode
 from harness.trace.bound import BoundBundle, bind
 from harness.trace.code import Signature
-from harness.trace.context import CREATION, SCOPE, Body, code_runner
-from harness.trace.errors import TraceMissingInputsError, UsageError
-from harness.trace.graph import ancestors
-from harness.trace.kinds import InstanceNode, MessageNode, Node, error_text, serial
+from harness.trace.context import SCOPE, STOPPED, code_runner
+from harness.trace.errors import UsageError
+from harness.trace.kinds import InstanceNode, MessageNode, Node, error_text
 from harness.trace.nodes import failure, record
-from harness.trace.origins import Extra, split_tag
+from harness.trace.origins import split_tag
 from harness.trace.parameters import ParameterNode
+from harness.trace.running import Run, note_reads
 from harness.trace.snapshots import snapshot
-from harness.trace.source import FunctionSource, facts_of, marked_source, source_of
+from harness.trace.source import Definition, FunctionSource, definition_of, source_of
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 N = TypeVar("N")
-
-# The bundles whose recursive calls run plain here.
-_PLAIN: ContextVar[tuple[Any, ...]] = ContextVar("PLAIN", default=())
 
 
 # Replaced code of an async function: what it awaits can only be its own.
@@ -48,6 +44,9 @@ _DRIVER = """
 
 def run_to_its_end(*args, **kwargs):
     coroutine = {name}(*args, **kwargs)
+    if not hasattr(coroutine, "send"):
+        import asyncio
+        return asyncio.run(coroutine)
     try:
         coroutine.send(None)
     except StopIteration as end:
@@ -94,9 +93,23 @@ class Bundle(HasCode, Generic[P, N]):
         self._is_method = self.is_for_class
         inner = inspect.unwrap(function)
         self._is_async = inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
-        self._plain_recursion = options.trainable or options.overwrite_python_recursion
+        self.plain_recursion = options.trainable or options.overwrite_python_recursion
+        self._is_simple = not (
+            self._is_async
+            or options.traceable_code
+            or options.trainable
+            or self._binder.names is None
+            or not options.process_inputs
+            or self._is_method
+        )
+        self._n = len(parameters)
+        owner = self.__qualname__.rpartition(".")[0]
+        self._owner = "" if self.is_static or owner.endswith("<locals>") else owner
         self._source: FunctionSource | None = source_of(function) if options.trainable else None
         self.parameter = self.new_parameter(method=False)
+
+    def __repr__(self) -> str:
+        return f"<bundle {self.__qualname__}{self._binder.signature}>"
 
     # ---- calls
 
@@ -109,22 +122,20 @@ class Bundle(HasCode, Generic[P, N]):
 
         An async function gives a coroutine of the node. What a generator yields is one list.
         """
-        if self._plain_recursion and self in _PLAIN.get():
-            return self.function(*args, **kwargs)
-        if args and (self._is_method or self._is_owned_by(args[0])):
+        scope = SCOPE.get()
+        if scope is not None:
+            if self in scope.plain:
+                return self.function(*args, **kwargs)
+            if scope is STOPPED and self._is_simple and len(args) == self._n and not kwargs:
+                return self._untraced(args)
+        if args and (self._is_method or (self._owner and self._owns(args[0]))):
             return self.bound_to(args[0])(*args[1:], **kwargs)
         return self._run(self._binder.bind(args, kwargs), self.parameter, None)
 
-    def _is_owned_by(self, first: object) -> bool:
-        """Tell whether a decorator above @bundle hid that this is a method of the argument."""
-        owner = self.__qualname__.rpartition(".")[0]
-        if not owner or owner.endswith("<locals>") or self.is_static or isinstance(first, Node):
-            return False
-        return any(cls.__qualname__ == owner for cls in type(first).__mro__)
-
     def call_on(self, bound: BoundBundle[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
         """Call the function as a method of one instance."""
-        if self._plain_recursion and self in _PLAIN.get():
+        scope = SCOPE.get()
+        if scope is not None and self in scope.plain:
             return self.function(bound.instance, *args, **kwargs)
         return self._run(self._method_binder.bind(args, kwargs), bound.parameter, bound)
 
@@ -132,82 +143,46 @@ class Bundle(HasCode, Generic[P, N]):
         self, call: Call, code: ParameterNode[str] | None, bound: BoundBundle[..., Any] | None
     ) -> Any:
         inputs = call.inputs
-        if bound is not None:
-            inputs = {self._first: bound.self_node, **inputs}
-        if code is not None:
-            inputs = {**inputs, CODE: code}
         around = SCOPE.get()
-        self._pass_on([*call.inputs.values(), *([] if code is None else [code])])
+        if around is not None and around.reads is not None:
+            note_reads([*inputs.values(), *([] if code is None else [code])])
         options = self.options
-        scope = Body(options.traceable_code and (around is None or around.tracing))
-        function, first = self._function(code, bound)
         if options.traceable_code:
             args, kwargs = call.detached()
         else:
             args, kwargs = call.values() if options.process_inputs else call.nodes()
-        if self._is_async:
-            return self._finish_async(scope, inputs, function, (*first, *args), kwargs)
-        mark = next(CREATION)
+        function = self.function
+        if code is not None:
+            inputs = {**inputs, CODE: code}
+            function = self._function(code)
+        if bound is not None:
+            inputs = {self._first: bound.self_node, **inputs}
+            args.insert(0, bound.instance if function is self.function else None)
+        run = Run(self, inputs, around)
+        return (run.later if self._is_async else run.now)(function, args, kwargs)
+
+    def _untraced(self, args: tuple[Any, ...]) -> MessageNode[Any]:
+        """Do what `_run` does while nothing is traced; here for speed."""
         try:
-            value = self._watched(scope, function, (*first, *args), kwargs)
+            value = self.function(*[snapshot(getattr(arg, "raw", arg)) for arg in args])
+            if type(value) is GeneratorType:
+                value = list(cast("Any", value))
         except UsageError:
             raise
         except Exception as error:
-            raise self._failure(error, scope, inputs, mark) from error
-        return self._recorded(value, scope, inputs, mark)
+            if not self.options.catch_execution_error:
+                raise
+            raise failure(error, self, {}, self.marked(error, {})) from error
+        return record(snapshot(value), self, {})
 
-    async def _finish_async(
-        self,
-        scope: Body,
-        inputs: Mapping[str, Node[Any]],
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> MessageNode[Any]:
-        mark = next(CREATION)
-        around = SCOPE.get()
-        SCOPE.set(scope)
-        try:
-            result = function(*args, **kwargs)
-            if isinstance(result, AsyncGenerator):
-                value = [item async for item in cast("AsyncGenerator[Any]", result)]
-            else:
-                value = await result if inspect.isawaitable(result) else result
-        except UsageError:
-            raise
-        except Exception as error:
-            SCOPE.set(around)
-            raise self._failure(error, scope, inputs, mark) from error
-        finally:
-            SCOPE.set(around)
-        return self._recorded(value, scope, inputs, mark)
+    def _owns(self, first: object) -> bool:
+        """Tell whether a decorator above @bundle hid that this is a method of the argument."""
+        return any(cls.__qualname__ == self._owner for cls in type(first).__mro__)
 
-    def _watched(
-        self,
-        scope: Body,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        """Run a body with tracing stopped; the nodes it reads are noted in the scope."""
-        around = SCOPE.get()
-        plain = _PLAIN.set((*_PLAIN.get(), self)) if self._plain_recursion else None
-        SCOPE.set(scope)
-        try:
-            value = function(*args, **kwargs)
-            return list(cast("Any", value)) if type(value) is GeneratorType else value
-        finally:
-            SCOPE.set(around)
-            if plain is not None:
-                _PLAIN.reset(plain)
-
-    def _function(
-        self, code: ParameterNode[str] | None, bound: BoundBundle[..., Any] | None
-    ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """Return what to call and the arguments that come before those of the call."""
-        first = () if bound is None else (bound.instance,)
-        if code is None or self._source is None or code.raw == self._source.text:
-            return self.function, first
+    def _function(self, code: ParameterNode[str]) -> Callable[..., Any]:
+        """Return what to call: the function itself, or what runs the code that replaced it."""
+        if self._source is None or code.raw == self._source.text:
+            return self.function
         source, signature = code.raw, self._source.signature
 
         def run(*args: Any, **kwargs: Any) -> object:
@@ -219,73 +194,21 @@ class Bundle(HasCode, Generic[P, N]):
                 return code_runner()(driven, "run_to_its_end", args, kwargs)
             return code_runner()(source, signature.name, args, kwargs)
 
-        return run, (None,) * len(first)
+        return run
 
-    # ---- results
-
-    def _recorded(
-        self, value: Any, scope: Body, inputs: Mapping[str, Node[Any]], mark: int
-    ) -> MessageNode[Any]:
-        inner = cast("Node[Any]", value) if isinstance(value, Node) else None
-        written: list[Node[Any]] = []  # nodes that an f-string in the body read
-        value = snapshot(value, written)
-        scope.reads.update(written)
-        if not scope.reads and inner is None:
-            return record(value, self, inputs)
-        if self.options.traceable_code:
-            seen = ancestors(inner) if inner is not None else scope.reads
-            hidden: list[Node[Any]] = [n for n in seen if isinstance(n, ParameterNode)]
-            self._pass_on(hidden)
-        else:
-            hidden, inner = self._hidden(scope, inputs, mark), None
-        extra = Extra(tuple(hidden), inner, None) if hidden or inner is not None else None
-        return record(value, self, inputs, extra)
-
-    def _failure(
-        self, error: Exception, scope: Body, inputs: Mapping[str, Node[Any]], mark: int
-    ) -> Exception:
-        hidden = [] if self.options.traceable_code else self._hidden(scope, inputs, mark)
-        if not self.options.catch_execution_error:
-            return error
+    def marked(self, error: Exception, inputs: Mapping[str, Node[Any]]) -> str | None:
+        """Return the source that failed, with the failing line marked."""
         code = inputs.get(CODE)
-        replaced = code is not None and self._source and code.raw != self._source.text
-        comment = (
-            _own_code(code, error)
-            if code is not None and replaced
-            else marked_source(self.function, error)
-        )
-        failed = failure(error, self, inputs, comment)
-        failed.exception_node.extra = Extra(tuple(hidden), None, None) if hidden else None
-        return failed
-
-    def _hidden(self, scope: Body, inputs: Mapping[str, Node[Any]], mark: int) -> list[Node[Any]]:
-        """Return what the body read besides its inputs; refuse all but code, unless allowed.
-
-        Nodes made in the body do not count; the code of a method may be made there, though.
-        """
-        unknown = sorted(scope.reads - set(inputs.values()), key=serial)
-        outside = [n for n in unknown if n.serial < mark or isinstance(n, ParameterNode)]
-        bare = [n for n in outside if not (isinstance(n, ParameterNode) and n.kind == "code")]
-        if bare and not self.options.allow_external_dependencies:
-            raise TraceMissingInputsError(
-                f"{self.__qualname__} reads {', '.join(map(repr, bare[:3]))} which it does not "
-                "take as arguments; pass them as arguments, or set allow_external_dependencies=True"
-            )
-        self._pass_on(outside)
-        return outside
-
-    def _pass_on(self, read: list[Node[Any]]) -> None:
-        """Note in the bundle around this one what this one read."""
-        around = SCOPE.get()
-        if around is not None and around.reads is not None:
-            around.reads.update(read)
+        if code is not None and self._source is not None and code.raw != self._source.text:
+            return _marked_code(code.raw, error)
+        return self.definition.marked(error)
 
     # ---- methods
 
     def __set_name__(self, owner: type, name: str) -> None:
         # Another function's bundle may be put into a class, too, and stays a function elsewhere.
         if self.__qualname__ == f"{owner.__qualname__}.{name}" and not self.is_static:
-            self._is_method = True
+            self._is_method, self._is_simple = True, False
 
     @overload
     def __get__(self, instance: None, owner: type) -> Bundle[P, N]: ...
@@ -325,10 +248,19 @@ class Bundle(HasCode, Generic[P, N]):
         """The function itself."""
         return self.function
 
+    @functools.cached_property
+    def definition(self) -> Definition:
+        """How the function was defined; read once, when it is needed."""
+        return definition_of(self.function)
+
     @property
     def code(self) -> str:
         """The source of the function; empty if it cannot be read."""
-        return facts_of(self.function)["source"]
+        return self._code
+
+    @functools.cached_property
+    def _code(self) -> str:
+        return self.definition.facts()["source"]
 
     @property
     def info(self) -> dict[str, Any]:
@@ -338,7 +270,7 @@ class Bundle(HasCode, Generic[P, N]):
             "fun_name": self.name,
             "doc": inspect.getdoc(self.function) or "",
             "signature": self._binder.signature,
-            **facts_of(self.function),
+            **self.definition.facts(),
         }
 
     def info_of(self, node: MessageNode[Any]) -> dict[str, Any]:
@@ -398,8 +330,15 @@ def _refusal(signature: Signature, source: str) -> str | None:
     return signature.refusal(source)
 
 
-def _own_code(code: Node[Any], error: Exception) -> str:
-    return f"{code.raw}\n# <--- {error_text(error)}"
+def _marked_code(code: str, error: Exception) -> str:
+    lines = code.rstrip("\n").split("\n")
+    at = getattr(error, "line", None)  # the sandbox tells it
+    mark = f"  # <--- {getattr(error, 'reason', error_text(error))}"
+    if isinstance(at, int) and 0 < at <= len(lines):
+        lines[at - 1] += mark
+    else:
+        lines.append(mark.strip())
+    return "\n".join(lines)
 
 
 def _restored(module: str, qualname: str, parameter: ParameterNode[str] | None) -> Any:

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Collection, Container, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, cast
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from harness.trace.errors import UsageError
 from harness.trace.kinds import ExceptionNode, InstanceNode, Node
@@ -28,11 +27,11 @@ VERSION = 1
 # Python refuses to write longer whole numbers as text.
 _LONGEST_INT_BITS = 13_000
 _DEEPEST_VALUE = 20
+_PLAIN = frozenset({str, bool, type(None)})
 
 
-@dataclass(frozen=True, slots=True)
-class TraceNode:
-    """One value of a trace.
+class TraceNode(NamedTuple):
+    """One value of a trace; a tuple, because a trace may have many of them.
 
     inputs: pairs (argument, name of the node); only an op has them. value: plain JSON data, or
     the value's repr where it is none; `type` is then that of the value. error: the source with
@@ -67,8 +66,7 @@ class Trace:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that `from_json` turns into an equal trace."""
-        keys = TraceNode.__slots__
-        nodes = [{key: getattr(node, key) for key in keys} for node in self.nodes]
+        nodes = [node._asdict() for node in self.nodes]
         for node in nodes:
             node["inputs"] = [list(pair) for pair in node["inputs"]]
         return {"version": VERSION, "nodes": nodes, "output": self.output}
@@ -108,32 +106,49 @@ def trace_of(output: Node, parameters: Mapping[str, ParameterNode]) -> Trace:
     for name, parameter in parameters.items():
         named.setdefault(parameter, name)
     order = ancestors(output)
-    between = dependents(order, named)
-    shown = {output} | between
-    consumers: dict[Node, str] = {}
-    for n in order:
-        for argument, source in links(n) if n in between else ():
-            shown.add(source)
-            consumers.setdefault(source, argument)
-    names = {n: name for n, name in named.items() if n in shown}
+    between, consumers = _minimal(order, named)
+    names = {n: name for n, name in named.items() if n in between}
     _require_unchanged(names, output)
     nodes = [_written(n, names, "parameter") for n in names]
-    taken, counts = set(names.values()), Counter[str]()
+    taken, counts = set(names.values()), dict[str, int]()
     for n in order:
-        if n in shown and n not in named:
-            kind: TraceKind = "op" if n in between else "input"
-            base = n.op if kind == "op" else n.label or consumers.get(n) or n.op
-            names[n] = _numbered(base or "value", counts, taken)
-            nodes.append(_written(n, names, kind))
+        if n in names:
+            continue
+        if n in between:
+            names[n] = _numbered(n.op or "value", counts, taken)
+            nodes.append(_written(n, names, "op"))
+        elif n in consumers or n is output:
+            names[n] = _numbered(n.label or consumers.get(n) or n.op or "value", counts, taken)
+            nodes.append(_written(n, names, "input"))
     return Trace(tuple(nodes), names[output])
 
 
-def links(n: Node) -> list[tuple[str, Node]]:
+def _minimal(order: Sequence[Node], named: Container[Node]) -> tuple[set[Node], Mapping[Node, str]]:
+    """Return what depends on the named nodes, and its direct inputs with their first argument."""
+    between: set[Node] = set()
+    consumers: dict[Node, str] = {}
+    for n in order:
+        if n in named:
+            between.add(n)
+        elif n.sources or n.extra is not None:
+            for source in sources_of(n):
+                if source in between:
+                    between.add(n)
+                    for argument, shown in links(n):
+                        consumers.setdefault(shown, argument)
+                    break
+    return between, consumers
+
+
+def links(n: Node) -> Collection[tuple[str, Node]]:
     """Return what a trace shows that a node depends on: by argument, and what it read besides."""
-    found = list(n.sources.items())
-    if n.extra is not None:
-        found += [(f"{h.label or h.op or 'read'}_{i}", h) for i, h in enumerate(n.extra.hidden)]
-    return [pair for pair in found if type(pair[1]) is not InstanceNode]
+    pairs = n.sources.items()
+    extra = n.extra
+    if extra is None and not any(type(source) is InstanceNode for source in n.sources.values()):
+        return pairs
+    found = [pair for pair in pairs if type(pair[1]) is not InstanceNode]
+    hidden = () if extra is None else extra.hidden
+    return found + [(f"{h.label or h.op or 'read'}_{i}", h) for i, h in enumerate(hidden)]
 
 
 def sources_of(n: Node) -> Collection[Node]:
@@ -212,7 +227,7 @@ def merge(rollouts: Sequence[tuple[Trace, str]]) -> Batch:
         for n in trace.nodes:
             if n.name not in own:
                 inputs = tuple((argument, new[name]) for argument, name in n.inputs)
-                others.append(replace(n, name=new[n.name], inputs=inputs))
+                others.append(n._replace(name=new[n.name], inputs=inputs))
         outputs.append((new[trace.output], feedback))
     return Batch((*parameters.values(), *others), tuple(outputs))
 
@@ -224,7 +239,7 @@ def batch_of(nodes: Sequence[Node], said: Sequence[tuple[Node, str]]) -> Batch:
     """
     names: dict[Node, str] = {}
     found: list[TraceNode] = []
-    taken, counts = set[str](), Counter[str]()
+    taken, counts = set[str](), dict[str, int]()
     for n in nodes:
         is_op = bool(n.sources) and all(source in names for _, source in links(n))
         kind: TraceKind = "op" if is_op else "input"
@@ -245,28 +260,24 @@ def _require_unchanged(names: Mapping[Node, str], output: Node) -> None:
 
 
 def _written(n: Node, names: Mapping[Node, str], kind: TraceKind) -> TraceNode:
+    value: Any = n.raw
+    plain = value if type(value) in _PLAIN else plain_value(value)
     failed = n if isinstance(n, ExceptionNode) else None
-    is_op = kind == "op"
-    sources = links(n) if is_op else ()
-    trains = is_op and "__code" in n.sources
-    return TraceNode(
-        name=names[n],
-        kind=kind,
-        op=n.op if is_op else None,
-        description="" if kind == "input" else n.doc,
-        inputs=tuple((argument, names[source]) for argument, source in sources),
-        value=plain_value(n.data),
-        type=failed.error_type if failed else type(n.data).__name__,
-        error=failed.comment if failed else None,
-        source=n.origin.code if is_op and n.origin and not trains else "",
-    )
+    shown = failed.error_type if failed else type(value).__name__
+    error = failed.comment if failed else None
+    if kind != "op":
+        doc = n.doc if kind == "parameter" else ""
+        return TraceNode(names[n], kind, None, doc, (), plain, shown, error)
+    inputs = tuple([(argument, names[source]) for argument, source in links(n)])
+    source = n.origin.code if n.origin and "__code" not in n.sources else ""
+    return TraceNode(names[n], kind, n.op, n.doc, inputs, plain, shown, error, source)
 
 
-def _numbered(base: str, counts: Counter[str], taken: set[str]) -> str:
+def _numbered(base: str, counts: dict[str, int], taken: set[str]) -> str:
     word = base if base.isidentifier() else re.sub(r"\W+", "_", base).strip("_") or "value"
     while True:
-        counts[word] += 1
-        name = f"{word}{counts[word]}"
+        counts[word] = number = counts.get(word, 0) + 1
+        name = f"{word}{number}"
         if name not in taken:
             taken.add(name)
             return name
@@ -274,8 +285,6 @@ def _numbered(base: str, counts: Counter[str], taken: set[str]) -> str:
 
 def plain_value(value: object) -> Plain:
     """Return JSON data that equals the value (a tuple as a list), or its repr as text."""
-    if type(value) in (str, bool, type(None)):
-        return cast("Plain", value)
     try:
         return _plain(snapshot(value), 0)
     except TypeError:

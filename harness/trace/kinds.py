@@ -60,12 +60,10 @@ class Node(Operators, Generic[T]):
     def __init__(
         self, value: T | Node[T], *, name: str | None = None, description: str | None = None
     ) -> None:
-        if description is not None and not isinstance(description, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # a user's
-            raise TypeError(f"description must be a text, not {type(description).__name__}")
         self.raw: Any = value.raw if isinstance(value, Node) else snapshot(value)
         self.origin: Origin | None = None
         self.sources: Mapping[str, Node[Any]] = NO_INPUTS
-        self.words: Words = (name, description or "")
+        self.words = words_of(name, description)
         self.serial = next(CREATION)
         self.feedbacks: dict[Node[Any], list[Any]] | None = None
 
@@ -292,6 +290,7 @@ class MessageNode(Node[T]):
     ) -> None:
         super().__init__(value, name=name, description=description)
         op, doc = split_tag(description)
+        self.words = words_of(name, doc)
         self.origin = Named(op or name or "message", doc)
         self.sources = dict(inputs) if isinstance(inputs, Mapping) else _numbered(inputs)
         self.extra: Extra | None = None
@@ -350,6 +349,14 @@ def _value(x: Any) -> Any:
     return x.data if isinstance(x, Node) else x  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # a node of any value
 
 
+def words_of(name: Any, description: Any) -> Words:
+    """Return name and description as a node keeps them. Raises TypeError for what is no text."""
+    for what, text in (("name", name), ("description", description)):
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"the {what} of a node must be a text, not {type(text).__name__}")
+    return (name and plain_text(name), plain_text(description or ""))
+
+
 def serial(node: Node) -> int:
     """Return the number of a node, to sort by creation."""
     return node.serial
@@ -363,7 +370,7 @@ def error_text(error: Exception) -> str:
         message = str(error)
     except Exception as e:  # noqa: BLE001  the __str__ of a program's own exception
         message = f"message lost: {type(e).__name__}"
-    return f"({type(error).__name__}) {message}".rstrip()
+    return plain_text(f"({type(error).__name__}) {message}".rstrip())
 
 
 def _numbered(inputs: Sequence[Node]) -> dict[str, Node]:

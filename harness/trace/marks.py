@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections import deque
 from contextvars import ContextVar
 from typing import Any
 from weakref import WeakValueDictionary
@@ -33,25 +32,26 @@ _ESCAPED = json.dumps(_OPEN)[1:-1]
 
 # The nodes that were written into a text, by number; weak, so that a text keeps no graph alive.
 _MARKED: WeakValueDictionary[int, Any] = WeakValueDictionary()
-# A node made inside an f-string has no other reference: the last few of each thread are kept.
-_N_KEPT = 512
-_LATEST: ContextVar[deque[Any] | None] = ContextVar("LATEST", default=None)
+# A node made inside an f-string has no other reference: the last ones of each thread or task are
+# kept. A tuple, because tasks share what their contexts were copied with.
+_N_KEPT = 256
+_LATEST: ContextVar[tuple[Any, ...]] = ContextVar("LATEST", default=())
 
 
 def marked(node: Any, text: str) -> str:
     """Return the text of a node with its mark before it."""
     _MARKED[node.serial] = node
-    latest = _LATEST.get()
-    if latest is None:
-        latest = deque[Any](maxlen=_N_KEPT)
-        _LATEST.set(latest)
-    latest.append(node)
+    _LATEST.set((*_LATEST.get()[1 - _N_KEPT :], node))
     return f"{_OPEN}{str(node.serial).translate(_TAGS)}{_CLOSE}{text}"
 
 
 def is_marked(text: str) -> bool:
-    """Tell whether a text was made from nodes."""
-    return not text.isascii() and _OPEN in text
+    """Tell whether a text was made from nodes. Raises UsageError if their marks were escaped."""
+    if text.isascii():
+        if _ESCAPED in text:
+            raise _refused("was escaped (json.dumps?)")
+        return False
+    return _OPEN[0] in text or (text[0] >= "\U000e0030" and _CUT.search(text) is not None)
 
 
 def unmarked(text: str) -> tuple[str, list[Any]]:
@@ -59,9 +59,7 @@ def unmarked(text: str) -> tuple[str, list[Any]]:
 
     Raises UsageError for a mark that was cut or escaped, or whose node is gone.
     """
-    if text.isascii():
-        if _ESCAPED in text:
-            raise _refused("was escaped (json.dumps?)")
+    if not is_marked(text):
         return text, []
     found: dict[int, Any] = {}
     for digits in _MARK.findall(text):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NoReturn, cast, overload
 
 from harness.trace.constraints import Constraint
-from harness.trace.context import CREATION, SCOPE, is_tracing
+from harness.trace.context import CREATION, SCOPE, Scope, is_tracing
 from harness.trace.errors import ExecutionError, TraceMissingInputsError, UsageError
 from harness.trace.failures import report, trim
 from harness.trace.kinds import (
@@ -17,8 +17,10 @@ from harness.trace.kinds import (
     Node,
     T,
     Words,
+    serial,
+    words_of,
 )
-from harness.trace.marks import unmarked
+from harness.trace.marks import plain_text, unmarked
 from harness.trace.origins import Extra, Named, Origin
 from harness.trace.parameters import ParameterKind, ParameterNode
 from harness.trace.snapshots import SCALARS, holds_node, parts_of, rebuilt, snapshot
@@ -91,8 +93,8 @@ def node(
         return cast("Node[Any]", data)
     made: Node[Any] = as_node(data, "")
     if made.sources and not isinstance(data, str):
-        made.raw = rebuilt(data, [part for _, part in parts_of(data)])  # the nodes themselves
-    made.words = (name, description or "")
+        made.raw = _with_nodes(data)
+    made.words = words_of(name, description)
     return made
 
 
@@ -132,7 +134,7 @@ def failure(
 ) -> ExecutionError:
     """Return the error to raise for an operation that failed."""
     failed = ExceptionNode(error, inputs=sources if is_tracing() else NO_INPUTS)
-    failed.origin = origin
+    failed.origin, failed.words = origin, (None, "")
     failed.comment = comment or failed.raw
     failed.report = report(error, origin.name, failed.raw, comment)
     trim(error)
@@ -152,15 +154,21 @@ def apply(
     """
     sources = {name: as_node(value, name) for name, value in inputs.items()}
     origin = Named(op, description)
+    values = {name: snapshot(n.data) for name, n in sources.items()}
+    around, reads, mark = SCOPE.get(), set[Node[Any]](), next(CREATION)
+    SCOPE.set(Scope(False, reads, () if around is None else around.plain))
     try:
-        written: list[Any] = []
-        value = function(**{name: snapshot(n.data) for name, n in sources.items()})
-        value = snapshot(value, written)
-        _refuse_hidden(op, written, sources)
+        value = function(**values)
     except UsageError:
         raise
     except Exception as error:
+        SCOPE.set(around)
         raise failure(error, origin, sources) from error
+    finally:
+        SCOPE.set(around)
+    written: list[Node[Any]] = []
+    value = snapshot(value, written)
+    _refuse_hidden(op, {*reads, *written} - {*sources.values()}, mark)
     return record(value, origin, sources)
 
 
@@ -195,7 +203,7 @@ def make_dict(items: Mapping[Any, object] | None = None, /, **more: object) -> M
     pairs: dict[Any, object] = {**(items or {}), **more}
     keys = [snapshot(key) for key in pairs]
     parts = list(pairs.items())
-    parts += [(f"key_{i}", key) for i, key in enumerate(pairs) if isinstance(key, Node)]
+    parts += [(f"key_{i}", key) for i, key in enumerate(pairs) if holds_node(key)]
 
     def build(values: Sequence[object]) -> dict[Any, object]:
         return dict(zip(keys, values, strict=False))
@@ -233,7 +241,7 @@ def _gathered(value: Any) -> MessageNode[Any]:
     """Make one node of a container or object that holds nodes."""
     try:
         if type(value) is dict:
-            return make_dict(value)
+            return make_dict(cast("dict[Any, object]", value))
         if type(value) in (set, frozenset):
             _refuse_set()
         kind = cast("Any", type(value)).__name__
@@ -259,11 +267,20 @@ def _made(
     return record(build([snapshot(n.data) for n in sources.values()]), Named(op, doc), sources)
 
 
-def _refuse_hidden(op: str, written: list[Any], sources: Mapping[str, Node[Any]]) -> None:
-    if not {*written} <= {*sources.values()}:
+def _with_nodes(value: Any) -> Any:
+    """Return a copy of a container that holds the nodes themselves."""
+    if isinstance(value, Node | str):
+        return plain_text(value) if isinstance(value, str) else cast("Node[Any]", value)
+    parts = parts_of(value)
+    return rebuilt(value, [_with_nodes(part) for _, part in parts]) if parts else value
+
+
+def _refuse_hidden(op: str, read: set[Node[Any]], mark: int) -> None:
+    hidden = sorted((n for n in read if n.serial < mark), key=serial)
+    if hidden:
         raise TraceMissingInputsError(
-            f"the result of {op} is a text made from {written[:3]}, which are no inputs of it; "
-            "pass them as inputs"
+            f"{op} reads {', '.join(map(repr, hidden[:3]))} which are no inputs of it; pass them "
+            "as inputs"
         )
 
 

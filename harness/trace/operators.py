@@ -204,7 +204,11 @@ def _format_fields(self: Node, /, *args: object, **kwargs: object) -> MessageNod
 def _install_all() -> None:
     for rule in TABLE:
         op = OPS[rule.name]
-        makers = {"x": _unary, "x y": _binary} if (rule.method or "").startswith("__") else {}
+        makers = (
+            {"x": _unary, "x y": _binary, "x index": _binary}
+            if (rule.method or "").startswith("__")
+            else {}
+        )
         if rule.method:
             install(rule.method, makers.get(rule.arguments, _method)(op), rule.doc)
         if rule.reflected:
@@ -216,6 +220,7 @@ def _install_all() -> None:
     install("getattr", _method(OPS["node_getattr"]), OPS["node_getattr"].doc)
 
 
+_FAST = {"x": _unary, "x y": _binary, "x index": _binary}
 _NUMBERS = frozenset({int, float, bool})
 _ADD, _CONCAT = _binary(OPS["add"]), _binary(OPS["concat"])
 _install_all()

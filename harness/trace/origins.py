@@ -54,15 +54,14 @@ class Extra:
     """What only some operations have to tell.
 
     hidden: nodes that the result depends on and that are no inputs. inner: the output of the graph
-    that ran inside. call: the call of a bundle.
+    that ran inside.
     """
 
-    __slots__ = ("call", "hidden", "inner")
+    __slots__ = ("hidden", "inner")
 
-    def __init__(self, hidden: tuple[Node, ...], inner: Node | None, call: Any) -> None:
+    def __init__(self, hidden: tuple[Node, ...], inner: Node | None) -> None:
         self.hidden = hidden
         self.inner = inner
-        self.call = call
 
 
 def split_tag(text: str) -> tuple[str | None, str]:

@@ -99,7 +99,7 @@ class ParameterNode(Node[T]):
     def state(self) -> dict[str, Any]:
         """Return what a copy keeps."""
         own = {name: getattr(self, name) for name in ParameterNode.__slots__}
-        return {**super().state(), **own}
+        return {**super().state(), **own, "changed": 0}  # not since it was made
 
 
 Parameter = ParameterNode

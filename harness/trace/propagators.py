@@ -6,25 +6,32 @@ sweep. Any other propagator is asked for each node, from the output on: what do 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from operator import itemgetter
+import threading
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from operator import attrgetter, itemgetter
 from typing import Any
 
-from harness.trace.graph import ancestors, batch_of, dependents, links, sources_of
+from harness.trace.context import CREATION
+from harness.trace.graph import ancestors, batch_of, links, sources_of
 from harness.trace.kinds import MessageNode, Node
+from harness.trace.marks import plain_text
 from harness.trace.operators import install
 from harness.trace.parameters import ParameterNode
+
+# Guards the feedback of nodes that several threads share.
+_LOCK = threading.RLock()
 
 
 class Way:
     """One backward: the output, the feedback on it, and all that the output depends on."""
 
-    __slots__ = ("feedback", "order", "output")
+    __slots__ = ("feedback", "number", "order", "output")
 
     def __init__(self, output: Node[Any], feedback: Any, order: list[Node[Any]]) -> None:
         self.output = output
         self.feedback = feedback
         self.order = order
+        self.number = next(CREATION)
 
 
 class TraceGraph:
@@ -63,7 +70,7 @@ class TraceGraph:
     def user_feedback(self) -> Any:
         """The feedback; a list of them, in the order given, if outputs got different ones."""
         said = [] if self._said is None else [self._said]
-        for way in self.ways:
+        for way in sorted(self.ways, key=attrgetter("number")):
             if not any(way.feedback is other or _equal(way.feedback, other) for other in said):
                 said.append(way.feedback)
         return said[0] if len(said) == 1 else said or None
@@ -75,7 +82,7 @@ class TraceGraph:
             return TraceGraph([])
         order = ancestors(inner)
         roots = {n for n in order if isinstance(n, ParameterNode) or _is_argument(n, node)}
-        return TraceGraph(_leveled(order, dependents(order, roots)))
+        return TraceGraph(_leveled(order, roots))
 
     def visualize(self, simple_visualization: bool = True, **options: Any) -> Any:
         """Return a drawing of the graph; the options are Trace's and change nothing."""
@@ -86,15 +93,24 @@ class TraceGraph:
         """Tell whether there is nothing in it."""
         return not self.ways and not self._graph and self._said is None
 
-    def __add__(self, other: TraceGraph) -> TraceGraph:
-        """Return both as one; what they share appears once, and several feedbacks stay apart."""
-        made = TraceGraph.along(self.ways)
-        for way, starts in other.ways.items():
-            made.ways[way] = (*dict.fromkeys((*made.ways.get(way, ()), *starts)),)
-        made._said = other._said if self._said is None else self._said
-        if not (self.ways or self.empty()) or not (other.ways or other.empty()):
-            made._graph = _union(self, other)
+    @classmethod
+    def sum(cls, graphs: Iterable[TraceGraph]) -> TraceGraph:
+        """Return all as one; what they share appears once, and several feedbacks stay apart."""
+        whole = [graph for graph in graphs if not graph.empty()]
+        if len(whole) == 1:
+            return whole[0]
+        ways: dict[Way, dict[Node[Any], None]] = {}
+        for graph in whole:
+            for way, starts in graph.ways.items():
+                ways.setdefault(way, {}).update(dict.fromkeys(starts))
+        made = cls.along({way: (*starts,) for way, starts in ways.items()})
+        made._said = next((g._said for g in whole if g._said is not None), None)
+        if any(not graph.ways for graph in whole):
+            made._graph = _union(whole)
         return made
+
+    def __add__(self, other: TraceGraph) -> TraceGraph:
+        return TraceGraph.sum([self, other])
 
     def __radd__(self, other: object) -> TraceGraph:
         return self if other == 0 else NotImplemented
@@ -111,7 +127,7 @@ class TraceGraph:
     def _drawn(self) -> list[tuple[int, Node[Any]]]:
         if len(self.ways) == 1:
             ((way, starts),) = self.ways.items()
-            return _leveled(way.order, dependents(way.order, set(starts)))
+            return _leveled(way.order, set(starts))
         found = (TraceGraph.along({way: starts}).graph for way, starts in self.ways.items())
         levels = {n: level for graph in found for level, n in graph}
         return sorted(((level, n) for n, level in levels.items()), key=_level)
@@ -178,8 +194,7 @@ class GraphPropagator(Propagator):
 
     def aggregate(self, feedback: Mapping[Node[Any], list[TraceGraph]]) -> TraceGraph:
         """Return the graphs that came through all children as one."""
-        found = [graph for graphs in feedback.values() for graph in graphs]
-        return sum(found[1:], found[0]) if found else TraceGraph()
+        return TraceGraph.sum(graph for graphs in feedback.values() for graph in graphs)
 
     def _propagate(self, child: MessageNode[Any]) -> Mapping[Node[Any], Any]:
         ways = dict.fromkeys(self.aggregate(child.feedback).ways, (child,))
@@ -204,15 +219,18 @@ def backward(  # noqa: PLR0913  Trace's own signature
     after it are Trace's and change nothing.
     """
     order = ancestors(node)
-    if not node.sources:
-        start = propagator or GraphPropagator()
-        node.add_feedback(Node("FEEDBACK_ORACLE"), start.init_feedback(node, feedback))
-    elif type(propagator or GraphPropagator()) is GraphPropagator and not (
-        retain_graph or (propagator and propagator.override)
-    ):
-        _send_graphs(node, feedback, order)
-    else:
-        _sweep(node, feedback, order, propagator or GraphPropagator(), retain_graph)
+    feedback = plain_text(feedback) if isinstance(feedback, str) else feedback
+    start = propagator or GraphPropagator()
+    usual = type(start) is GraphPropagator and not (retain_graph or start.override)
+    with _LOCK:
+        if not node.sources and usual and not isinstance(node, ParameterNode):
+            pass  # nothing to tell
+        elif not node.sources:
+            node.add_feedback(Node("FEEDBACK_ORACLE"), start.init_feedback(node, feedback))
+        elif usual:
+            _send_graphs(node, feedback, order)
+        else:
+            _sweep(node, feedback, order, start, retain_graph)
     if not visualize:
         return None
     return _drawing(order, [(node, str(feedback))])
@@ -246,14 +264,13 @@ def _sweep(
     before = {n: n.feedbacks for n in order}
     for n in order:
         n.feedbacks = None
-    output.add_feedback(Node("FEEDBACK_ORACLE"), propagator.init_feedback(output, feedback))
-    for n in reversed(order):
-        if not isinstance(n, MessageNode) or not n.sources or not n.feedbacks:
-            continue
-        found = propagator(n)
-        whole = next(iter(found.values()), None)
-        for source in dict.fromkeys(sources_of(n)):
-            source.add_feedback(n, found.get(source, whole))
+    try:
+        output.add_feedback(Node("FEEDBACK_ORACLE"), propagator.init_feedback(output, feedback))
+        _pass_down(order, propagator)
+    except BaseException:
+        for n in order:
+            n.feedbacks = before[n]
+        raise
     for n in order:
         fresh = n.feedback if retain_graph or not n.sources else {}
         merged = dict(before[n] or {})
@@ -262,26 +279,41 @@ def _sweep(
         n.feedbacks = merged or None
 
 
-def _leveled(order: list[Node[Any]], between: set[Node[Any]]) -> list[tuple[int, Node[Any]]]:
-    shown = set(between)
+def _pass_down(order: list[Node[Any]], propagator: Propagator) -> None:
+    for n in reversed(order):
+        if isinstance(n, MessageNode) and n.sources and n.feedbacks:
+            found = propagator(n)
+            whole = next(iter(found.values()), None)
+            for source in dict.fromkeys(sources_of(n)):
+                source.add_feedback(n, found.get(source, whole))
+
+
+def _leveled(order: list[Node[Any]], starts: Container[Node[Any]]) -> list[tuple[int, Node[Any]]]:
+    """Return the nodes that depend on the starts, and their inputs, with their levels, by level."""
     levels: dict[Node[Any], int] = {}
+    between: set[Node[Any]] = set()
+    shown: set[Node[Any]] = set()
     for n in order:
-        level = -1
+        level, inside = 0, n in starts
         if n.sources or n.extra is not None:
             sources = sources_of(n)
             for source in sources:
-                level = max(level, levels[source])
-            if n in between:
+                level = max(level, levels[source] + 1)
+                inside = inside or source in between
+            if inside:
                 shown.update(sources)
-        levels[n] = level + 1
+        if inside:
+            between.add(n)
+            shown.add(n)
+        levels[n] = level
     return sorted([(levels[n], n) for n in order if n in shown], key=_level)
 
 
 _level = itemgetter(0)
 
 
-def _union(one: TraceGraph, other: TraceGraph) -> list[tuple[int, Node[Any]]]:
-    found = {n: level for level, n in (*one.graph, *other.graph)}
+def _union(graphs: Iterable[TraceGraph]) -> list[tuple[int, Node[Any]]]:
+    found = {n: level for graph in graphs for level, n in graph}
     return sorted(((level, n) for n, level in found.items()), key=_level)
 
 

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from harness.trace.marks import is_marked, unmarked
+from harness.trace.marks import is_marked, plain_text, unmarked
 from harness.trace.signatures import Operators
 
 # Nothing of these types can hold a node or be changed.
@@ -24,8 +24,8 @@ def snapshot(value: Any, written: list[Any] | None = None) -> Any:
     """Copy lists, dicts, sets and tuples, and take the values of the nodes within them.
 
     Only these very types are copied, to a depth of 200; what lies deeper is shared. What is one
-    object in the original is one in the copy. Text that was made from nodes becomes plain; these
-    nodes are appended to `written`.
+    object in the original is one in the copy. Text that was made from nodes becomes plain. The
+    nodes that were found are appended to `written`.
     """
     kind = cast("Any", type(value))
     if kind in SCALARS and (kind is not str or value.isascii()):
@@ -44,6 +44,8 @@ def to_data(value: Any) -> Any:
         return to_data(cast("Any", value).raw)
     if not holds_node(value):
         return value
+    if isinstance(value, str):
+        return plain_text(value)
     if type(value) is dict:
         return {to_data(key): to_data(item) for key, item in cast("Any", value).items()}
     return rebuilt(value, [to_data(part) for _, part in parts_of(value)])
@@ -94,11 +96,15 @@ def _copied(value: Any, notes: tuple[dict[int, Any], list[Any]], depth: int) -> 
             notes[1].extend(found)
         return value
     if isinstance(value, Operators):
+        notes[1].append(value)
         return _copied(cast("Any", value).raw, notes, depth + 1)
     memo = notes[0]
-    if kind not in _CONTAINERS or depth > _DEEPEST:
-        return value
     if id(value) in memo:
+        return memo[id(value)]
+    if kind not in _CONTAINERS or depth > _DEEPEST:
+        if depth > _DEEPEST or not _holds(value, set(), depth):
+            return value
+        memo[id(value)] = rebuilt(value, [_copied(p, notes, depth + 1) for _, p in parts_of(value)])
         return memo[id(value)]
     if kind is list:
         new = memo[id(value)] = cast("list[Any]", [])
@@ -124,6 +130,6 @@ def _holds(value: Any, seen: set[int], depth: int) -> bool:
         return False
     seen.add(id(value))
     keys = cast("Iterable[Any]", value if isinstance(value, Mapping) else ())
-    return any(isinstance(key, Operators) for key in keys) or any(
+    return any(_holds(key, seen, depth + 1) for key in keys) or any(
         _holds(part, seen, depth + 1) for _, part in parts
     )

@@ -18,9 +18,9 @@ def write_state(path: str | Path, values: Mapping[str, Any]) -> None:
 
 
 def _require_json(name: str, value: Any) -> None:
-    whole: Any = list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownArgumentType]  # any tuple
     try:
-        same = json.loads(json.dumps(whole)) == whole
+        found: Any = json.loads(json.dumps(value))
+        same = (tuple(found) if type(value) is tuple else found) == value
     except (TypeError, ValueError) as error:
         raise TypeError(f"parameter {name} cannot be saved: {error}; keep plain data") from error
     if not same:

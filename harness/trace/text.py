@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.trace.graph import Batch, Plain, Trace, TraceNode, merge
+from harness.trace.marks import plain_text
 from harness.trace.origins import split_tag
 from harness.trace.parameters import ParameterNode
 
@@ -59,7 +60,7 @@ def to_text(
     Values longer than the limit lose their middle, except variables: who cannot read a text to
     its end cannot rewrite it.
     """
-    batch = merge(rollouts)
+    batch = merge([(trace, plain_text(feedback)) for trace, feedback in rollouts])
     outputs = {name for name, _ in batch.outputs}
     variables = [n for n in batch.nodes if n.kind == "parameter"]
     others = [n for n in batch.nodes if n.kind == "op" and n.name not in outputs]

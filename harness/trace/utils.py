@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import reduce
+from operator import add
 from typing import Any, TypeVar
 
 from harness.trace.kinds import Node
@@ -19,7 +21,9 @@ def contain(container_of_nodes: Iterable[Node], node: Node) -> bool:
 def sum_feedback(nodes: Iterable[Node]) -> Any:
     """Return all feedback of the nodes added up; an empty TraceGraph if there is none."""
     found = [item for node in nodes for items in node.feedback.values() for item in items]
-    return sum(found[1:], found[0]) if found else TraceGraph()
+    if all(isinstance(item, TraceGraph) for item in found):
+        return TraceGraph.sum(found)
+    return reduce(add, found)
 
 
 def for_all_methods(decorator: Callable[[Any], Any]) -> Callable[[C], C]:
