@@ -1,11 +1,11 @@
 """Where code that a model wrote runs: never in this process, and with no access to the host.
 
 Two levels. `pydantic-monty`, an interpreter of a subset of Python in a pool of child processes,
-runs a call in a fraction of a millisecond; the clock stands still there. What it lacks (modules, `yield`, inheritance,
-...) makes the same call run with CPython in the jail, which takes one to a few milliseconds; the clock is real
-there. On both levels time, memory and recursion are limited and chance has one seed, so a call
-takes the same way and gives the same each time. The subset has no side effects: a call that
-starts again has left nothing behind.
+runs a call in a fraction of a millisecond; the clock stands still there. What it lacks (modules,
+`yield`, inheritance, ...) makes the same call run with CPython in the jail, which takes a few
+milliseconds; the clock is real there. On both levels time, memory and recursion are limited and
+chance has one seed, so a call takes the same way and gives the same each time. The subset has no
+side effects: a call that starts again has left nothing behind.
 
 Values cross as plain data: None, bool, int, float, str, list, tuple, dict.
 """
