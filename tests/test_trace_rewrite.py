@@ -270,7 +270,7 @@ class Odd(str):
 BAD = [float("nan"), float("inf"), {1, 2}, {"k": {1}}, object(), Odd("x"), [1, len]]
 
 
-@pytest.mark.parametrize("value", BAD, ids=repr)
+@pytest.mark.parametrize("value", BAD, ids=["nan", "inf", "set", "dict", "object", "odd", "list"])
 def test_a_value_without_a_literal_is_refused(value):
     with pytest.raises(RewriteError, match="without a fixed literal in Python; allowed are texts"):
         literal(value)

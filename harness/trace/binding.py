@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from pathlib import Path
+from os import PathLike
 from typing import Any, NamedTuple
 
 from harness.trace.kinds import Node
@@ -33,11 +33,11 @@ class HasCode:
         """Return the code parameter, if there is one."""
         return [] if self.code_parameter is None else [self.code_parameter]
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Write the code as JSON."""
         write_state(path, dict((CODE, parameter.raw) for parameter in self.parameters()))
 
-    def load(self, path: str | Path) -> None:
+    def load(self, path: str | PathLike[str]) -> None:
         """Read what `save` wrote. Raises ValueError for code that may not stand here."""
         values = read_state(path)
         if list(values) != [CODE for _ in self.parameters()]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sysconfig
+import os
 import traceback
-from pathlib import Path
 from types import TracebackType
 
 from harness.trace.errors import ExecutionError
 
-_HERE = Path(__file__).parent
+_HERE = os.path.dirname(__file__)
+_HOUSE = os.path.dirname(_HERE)
 # This package, and what runs replaced code.
-_OURS = (str(_HERE), str(_HERE.parent / "sandbox.py"), str(_HERE.parent / "jail"))
-_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platlib", "purelib")})
+_OURS = (_HERE, os.path.join(_HOUSE, "sandbox.py"), os.path.join(_HOUSE, "jail"))
+# Where the standard library is; packages lie below it, or in a folder of this name elsewhere.
+_LIBRARY, _PACKAGES = os.path.dirname(os.__file__), "site-packages"
 
 
 def report(error: Exception, op: str, text: str, comment: str | None) -> str:
@@ -52,12 +53,16 @@ def _own_line(error: BaseException) -> str:
     if not found:  # an operator: the line is the one that called it
         around = traceback.walk_stack(None)
         found = [next(((f, n) for f, n in around if not _is_ours(f.f_code.co_filename)), None)]
-    own = [at for at in found if at and not at[0].f_code.co_filename.startswith(_LIBRARIES)]
+    own = [at for at in found if at and not _is_library(at[0].f_code.co_filename)]
     best = (own or found)[-1]
     if best is None:
         return ""
     summary = traceback.StackSummary.extract(iter([best]))
     return "".join(summary.format()).rstrip()
+
+
+def _is_library(filename: str) -> bool:
+    return filename.startswith(_LIBRARY) or _PACKAGES in filename
 
 
 def _is_ours(filename: str) -> bool:

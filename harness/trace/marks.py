@@ -11,8 +11,8 @@ like a mark but was not made by this process (in a data set, say) is text like a
 from __future__ import annotations
 
 import json
+import os
 import re
-import secrets
 from contextvars import ContextVar
 from typing import Any
 from weakref import WeakValueDictionary
@@ -23,7 +23,7 @@ from harness.trace.errors import UsageError
 # process, so that no foreign text can name a node.
 _TAGS = {ord(c): 0xE0000 + ord(c) for c in "0123456789abcdef"}
 _DIGITS = {tag: c for c, tag in _TAGS.items()}
-_OPEN = "\U000e0001" + secrets.token_hex(2).translate(_TAGS)
+_OPEN = "\U000e0001" + os.urandom(2).hex().translate(_TAGS)
 _CLOSE = "\U000e007f"
 _MARK = re.compile(f"{_OPEN}([\U000e0030-\U000e0039]+){_CLOSE}")
 _STARTS = "|".join(_OPEN[:n] for n in range(2, len(_OPEN)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from pathlib import Path
+from os import PathLike
 from typing import Any, TypeVar, cast
 
 from harness.trace.containers import ParameterContainer
@@ -25,11 +25,11 @@ class Module(ParameterContainer):
         """Run `forward`."""
         return self.forward(*args, **kwargs)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Write the state as JSON; folders are made."""
         write_state(path, self.state())
 
-    def load(self, path: str | Path) -> None:
+    def load(self, path: str | PathLike[str]) -> None:
         """Set what `save` wrote, all or nothing.
 
         Raises KeyError for unknown names and ValueError for a value that is refused.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 
-def write_state(path: str | Path, values: Mapping[str, Any]) -> None:
+def write_state(path: str | PathLike[str], values: Mapping[str, Any]) -> None:
     """Write the values. Raises TypeError, before anything is written, for what is no JSON."""
     for name, value in values.items():
         _require_json(name, value)
     text = json.dumps(dict(values), indent=2, ensure_ascii=False)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
 
 
 def _require_json(name: str, value: Any) -> None:
@@ -30,10 +32,11 @@ def _require_json(name: str, value: Any) -> None:
         )
 
 
-def read_state(path: str | Path) -> dict[str, Any]:
+def read_state(path: str | PathLike[str]) -> dict[str, Any]:
     """Return what `write_state` wrote. Raises ValueError for any other file."""
     try:
-        values: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            values: Any = json.load(file)
     except ValueError as error:
         raise ValueError(f"{path} is no state: it must be a JSON object ({error})") from error
     if not isinstance(values, dict):
