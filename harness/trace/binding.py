@@ -11,13 +11,12 @@ from harness.trace.kinds import Node
 from harness.trace.nodes import as_node, constant, distinct, record
 from harness.trace.origins import Named
 from harness.trace.parameters import ParameterNode
-from harness.trace.snapshots import SCALARS, snapshot
+from harness.trace.snapshots import BARE, snapshot
 from harness.trace.states import read_state, write_state
 
 _SEVERAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
 CODE = "__code"
-_BARE = SCALARS - {str}
 _FUNCTION = Named("function", "A function whose code is a parameter.")
 
 
@@ -95,7 +94,7 @@ class Binder:
         if self.names is not None and not kwargs and len(args) == len(self.names):
             pairs = zip(self.names, args, strict=True)
             return Call(
-                {n: a if isinstance(a, Node) else _input(a, n) for n, a in pairs}, args, len(args)
+                {n: a if isinstance(a, Node) else as_input(a, n) for n, a in pairs}, args, len(args)
             )
         try:
             bound = self.signature.bind(*args, **kwargs)
@@ -117,14 +116,15 @@ class Binder:
             items = {f"{name}_{i}": v for i, v in enumerate(value)} if several else {name: value}
             found |= {distinct(key, found): item for key, item in items.items()}
             n_positional += len(items)
-        inputs = {key: _input(item, key) for key, item in found.items()}
+        inputs = {key: as_input(item, key) for key, item in found.items()}
         return Call(inputs, tuple(found.values()), n_positional, tuple(keywords))
 
 
-def _input(value: Any, name: str) -> Node[Any]:
+def as_input(value: Any, name: str) -> Node[Any]:
+    """Return the node of an argument."""
     if isinstance(value, Node):
         return value  # pyright: ignore[reportUnknownVariableType]  # a node of any value
-    if type(value) in _BARE:
+    if type(value) in BARE:
         return constant(value, (name, ""))
     if isinstance(value, HasCode) and value.code_parameter is not None:
         return record(value, _FUNCTION, {CODE: value.code_parameter})

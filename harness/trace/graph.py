@@ -27,7 +27,8 @@ VERSION = 1
 # Python refuses to write longer whole numbers as text.
 _LONGEST_INT_BITS = 13_000
 _DEEPEST_VALUE = 20
-_PLAIN = frozenset({str, bool, type(None)})
+# These stand in JSON as they are.
+_PLAIN, _EXACT = frozenset({str, bool, type(None)}), 2**53
 
 
 class TraceNode(NamedTuple):
@@ -261,7 +262,10 @@ def _require_unchanged(names: Mapping[Node, str], output: Node) -> None:
 
 def _written(n: Node, names: Mapping[Node, str], kind: TraceKind) -> TraceNode:
     value: Any = n.raw
-    plain = value if type(value) in _PLAIN else plain_value(value)
+    bare = type(value) in _PLAIN or (type(value) is int and -_EXACT < value < _EXACT)
+    plain = value if bare else plain_value(value)
+    if kind == "input" and bare and type(n) is not ExceptionNode:
+        return TraceNode(names[n], kind, None, "", (), plain, type(value).__name__)
     failed = n if isinstance(n, ExceptionNode) else None
     shown = failed.error_type if failed else type(value).__name__
     error = failed.comment if failed else None
@@ -275,12 +279,12 @@ def _written(n: Node, names: Mapping[Node, str], kind: TraceKind) -> TraceNode:
 
 def _numbered(base: str, counts: dict[str, int], taken: set[str]) -> str:
     word = base if base.isidentifier() else re.sub(r"\W+", "_", base).strip("_") or "value"
-    while True:
-        counts[word] = number = counts.get(word, 0) + 1
-        name = f"{word}{number}"
-        if name not in taken:
-            taken.add(name)
-            return name
+    number = counts.get(word, 0) + 1
+    while (name := f"{word}{number}") in taken:
+        number += 1
+    counts[word] = number
+    taken.add(name)
+    return name
 
 
 def plain_value(value: object) -> Plain:

@@ -340,6 +340,8 @@ class ExceptionNode(MessageNode[str]):
         return {**super().state(), "comment": self.comment, "report": self.report}
 
 
+# For isinstance where a type checker is not to narrow to a node of an unknown type.
+NODE: Any = Node
 _MADE = (MessageNode, ExceptionNode)
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 from harness.trace.context import CREATION, SCOPE, Scope
 from harness.trace.errors import TraceMissingInputsError, UsageError
 from harness.trace.graph import ancestors
-from harness.trace.kinds import MessageNode, Node, serial
+from harness.trace.kinds import NODE, MessageNode, Node, serial
 from harness.trace.nodes import failure, record
 from harness.trace.origins import Extra
 from harness.trace.parameters import ParameterNode
-from harness.trace.snapshots import snapshot
+from harness.trace.snapshots import BARE, snapshot
 
 if TYPE_CHECKING:
     from harness.trace.function import Bundle
@@ -80,11 +80,11 @@ class Run(Scope):
 
     def result(self, value: Any) -> MessageNode[Any]:
         """Return the node of a result."""
-        inner = cast("Node[Any]", value) if isinstance(value, Node) else None
-        written: list[Node[Any]] = []  # nodes that an f-string in the body read
-        value = snapshot(value, written)
+        inner: Node[Any] | None = value if isinstance(value, NODE) else None
         reads = self.reads
-        if written:
+        if type(value) not in BARE:
+            written: list[Node[Any]] = []  # nodes in the result, also in an f-string
+            value = snapshot(value, written)
             reads.update(written)
         if not reads and inner is None:
             return record(value, self.bundle, self.inputs)

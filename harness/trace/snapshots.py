@@ -12,6 +12,8 @@ from harness.trace.signatures import Operators
 
 # Nothing of these types can hold a node or be changed.
 SCALARS = frozenset({int, float, bool, type(None), str, bytes, complex})
+# Nor can a value of these types be a text with marks.
+BARE = SCALARS - {str}
 _CONTAINERS = (list, tuple, dict, set, frozenset)
 _DEEPEST = 200
 
