@@ -141,14 +141,31 @@ def test_a_text_within_a_container_brings_its_nodes_along(wrap):
     assert node("").join([f"say {prompt}"]).parameter_dependencies == {prompt}
 
 
-def test_a_foreign_node_written_in_a_body_is_refused_wherever_the_text_stands():
+def test_a_foreign_node_written_in_a_body_is_a_dependency_wherever_the_text_stands():
     secret = Parameter("s")
 
     for wrap in (lambda text: text, *WRAPS.values()):
-        with pytest.raises(TraceMissingInputsError):
-            bundle(lambda x, wrap=wrap: wrap(f"{secret} {x}"))(1)
+        made = bundle(lambda x, wrap=wrap: wrap(f"{secret} {x}"))(1)
+        assert made.data == wrap("s 1") and made.hidden_dependencies == {secret}
     with pytest.raises(TraceMissingInputsError):
         apply("write", lambda x: f"{secret} {x}", {"x": 1})
+
+
+def test_what_a_body_writes_into_a_text_is_a_hidden_dependency_and_the_text_is_plain():
+    secret = node("s", trainable=True)
+    seen = []
+
+    @bundle
+    def asks(x):
+        seen.append(f"{secret} {x}")
+        return len(seen[0])
+
+    made = asks("a")
+
+    assert seen == ["s a"]
+    assert made.info["external_dependencies"] == [secret] and made.hidden_dependencies == {secret}
+    made.backward("longer")
+    assert list(secret.feedback) == [made]
 
 
 def test_a_parameter_holds_plain_text():
@@ -203,8 +220,10 @@ def test_what_lies_outside_of_a_mark_may_be_cut():
 def test_an_escaped_mark_is_refused():
     prompt = Parameter("hello")
 
-    with pytest.raises(UsageError, match=r"was escaped \(json\.dumps\?\).*node\.data"):
+    with pytest.raises(UsageError, match=r"was escaped \(by json\.dumps or repr\?\).*node\.data"):
         node(json.dumps({"prompt": f"{prompt}"}))
+    with pytest.raises(UsageError, match="was escaped"):
+        node(str([f"{prompt}"]))
     kept = node(json.dumps({"prompt": f"{prompt}"}, ensure_ascii=False))
     assert kept.data == '{"prompt": "hello"}' and kept.parents[0] is prompt
 

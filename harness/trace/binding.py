@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 from harness.trace.kinds import Node
 from harness.trace.nodes import as_node, constant, distinct, record
 from harness.trace.origins import Named
-from harness.trace.parameters import ParameterNode
+from harness.trace.parameters import CODE, ParameterNode
 from harness.trace.snapshots import BARE, snapshot
 from harness.trace.states import read_state, write_state
 
 _SEVERAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
-CODE = "__code"
 _FUNCTION = Named("function", "A function whose code is a parameter.")
 
 

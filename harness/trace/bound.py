@@ -40,10 +40,10 @@ class BoundBundle(HasCode, Generic[P, N]):
         return self.parameter
 
     @overload
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> N: ...
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> N: ...
     @overload
-    def __call__(self, *args: Any, **kwargs: Any) -> N: ...
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> N: ...
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the method and return the node of its whole result."""
         return self.bundle.call_on(self, args, kwargs)
 
@@ -70,7 +70,7 @@ class BoundBundle(HasCode, Generic[P, N]):
 
 def bind(bundle: Any, instance: object) -> BoundBundle[Any, Any]:
     """Return a bundle as a method; a trainable one always with the instance's own parameter."""
-    if bundle.parameter is None or bundle.is_for_class:
+    if bundle.parameter is None or bundle.is_for_class or isinstance(instance, type):
         return BoundBundle(bundle, instance, bundle.parameter, kept=False)
     own = _attributes(instance)
     if own is None:
@@ -80,6 +80,9 @@ def bind(bundle: Any, instance: object) -> BoundBundle[Any, Any]:
         )
     key = f"{RESERVED}bundle_{bundle.__qualname__}"
     found: BoundBundle[Any, Any] | None = own.get(key)
+    while found is not None and found.bundle.function is not bundle.function:
+        key += "'"  # another function of the same name, from a factory of classes
+        found = own.get(key)
     if found is not None and found.instance is instance:
         return found
     # A shallow copy of an object shares its parameters, as it shares all else.

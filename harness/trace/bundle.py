@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from harness.trace.bound import BoundBundle
@@ -37,6 +37,14 @@ class Decorator(Protocol):
         self, function: Callable[P, Coroutine[Any, Any, R]], /
     ) -> Bundle[P, Coroutine[Any, Any, MessageNode[R]]]: ...
     @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]  # a generator is a result, too
+        self, function: Callable[P, Generator[R, Any, Any]], /
+    ) -> Bundle[P, MessageNode[list[R]]]: ...
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, function: Callable[P, AsyncGenerator[R, Any]], /
+    ) -> Bundle[P, Coroutine[Any, Any, MessageNode[list[R]]]]: ...
+    @overload
     def __call__(self, function: Callable[P, R], /) -> Bundle[P, MessageNode[R]]: ...
 
 
@@ -44,6 +52,14 @@ class Decorator(Protocol):
 def bundle(  # pyright: ignore[reportOverlappingOverload]  # a coroutine is a result, too
     description: Callable[P, Coroutine[Any, Any, R]], /
 ) -> Bundle[P, Coroutine[Any, Any, MessageNode[R]]]: ...
+@overload
+def bundle(  # pyright: ignore[reportOverlappingOverload]  # a generator is a result, too
+    description: Callable[P, Generator[R, Any, Any]], /
+) -> Bundle[P, MessageNode[list[R]]]: ...
+@overload
+def bundle(  # pyright: ignore[reportOverlappingOverload]
+    description: Callable[P, AsyncGenerator[R, Any]], /
+) -> Bundle[P, Coroutine[Any, Any, MessageNode[list[R]]]]: ...
 @overload
 def bundle(description: Callable[P, R], /) -> Bundle[P, MessageNode[R]]: ...
 @overload
@@ -87,7 +103,7 @@ def bundle(description: Any = None, *args: Any, **options: Any) -> Any:
     return decorate
 
 
-def _call(fun: Node[Callable[..., Any]], *args: Any, **kwargs: Any) -> Any:
+def _call(fun: Node[Callable[..., Any]], /, *args: Any, **kwargs: Any) -> Any:
     return fun.raw(*args, **kwargs)
 
 
@@ -101,12 +117,12 @@ call: Bundle[..., MessageNode[Any]] = Bundle(
 )
 
 
-def _call_method(self: Node[Any], name: str, *args: Any, **kwargs: Any) -> MessageNode[Any]:
+def _call_method(self: Node[Any], name: str, /, *args: Any, **kwargs: Any) -> MessageNode[Any]:
     nodes = [as_node(arg, f"args_{i}") for i, arg in enumerate(args)]
     return call(self.getattr(name), *nodes, **{k: as_node(v, k) for k, v in kwargs.items()})
 
 
-def _call_value(self: Node[Any], *args: Any, **kwargs: Any) -> MessageNode[Any]:
+def _call_value(self: Node[Any], /, *args: Any, **kwargs: Any) -> MessageNode[Any]:
     return call(self, *args, **kwargs)
 
 

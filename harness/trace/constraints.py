@@ -358,6 +358,8 @@ def rule_of_kind(kind: str, value: object, fields: tuple[str, ...] = ()) -> Cons
         case "demos":
             demo = DictOf(dict.fromkeys(fields, Words(""))) if fields else OfType(dict)
             return ListOf(demo, "demo")
+        case "choice" | "data" if value is None:
+            return Words("")
         case "choice" | "data":
             name = type(value).__name__
             return Satisfies(partial(_other_type, type(value)), f"It stays of type {name}.")

@@ -84,7 +84,9 @@ class ParameterContainer(NodeContainer):
                     f"{type(self).__name__}.{name} holds a parameter that all instances would "
                     "share; set it in __init__, or use a trainable method"
                 )
-        for name, value in list(own.items()):
+        slots = {name for cls in type(self).__mro__ for name in _slots_of(cls)}
+        kept = {name: getattr(self, name) for name in sorted(slots) if hasattr(self, name)}
+        for name, value in [*own.items(), *kept.items()]:
             if not name.startswith(RESERVED):
                 yield name, value
 
@@ -129,6 +131,12 @@ def _walk(value: object, path: str, seen: set[int]) -> Iterator[tuple[str, Param
         return
     for name, part in _parts(value):
         yield from _walk(part, f"{path}.{name}" if path else name, seen)
+
+
+def _slots_of(cls: type) -> tuple[str, ...]:
+    slots: Any = vars(cls).get("__slots__", ())
+    names = (slots,) if isinstance(slots, str) else tuple(slots)
+    return tuple(name for name in names if not name.startswith("__"))
 
 
 def _function_of(value: Any) -> Any:

@@ -5,12 +5,13 @@ A new thread starts with the defaults: it traces, and is in no bundle.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import itertools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
 
 from harness.trace.errors import MissingCodeRunner, UsageError
 
@@ -19,26 +20,28 @@ if TYPE_CHECKING:
 
 CodeRunner: TypeAlias = Callable[[str, str, Sequence[Any], Mapping[str, Any]], object]
 LanguageModel: TypeAlias = Callable[..., str]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Scope:
     """Where code runs if not at the top level.
 
-    reads: collects the nodes that a bundle reads; None outside of any bundle. plain: the bundles
-    whose calls within themselves run plain.
+    reads, told: collect the nodes that a bundle reads, and those it writes into a text; None
+    outside of any bundle. plain: the bundles, or their code, whose calls within themselves run
+    plain.
     """
 
-    __slots__ = ("plain", "reads", "tracing")
+    __slots__ = ("plain", "reads", "told", "tracing")
 
-    def __init__(
-        self, tracing: bool, reads: set[Node[Any]] | None, plain: tuple[object, ...]
-    ) -> None:
-        self.tracing = tracing
-        self.reads = reads
-        self.plain = plain
+    def __init__(self, around: Scope | None) -> None:
+        self.tracing = False
+        self.reads: set[Node[Any]] | None = around.reads if around else None
+        self.told: set[Node[Any]] | None = around.told if around else None
+        self.plain: tuple[object, ...] = around.plain if around else ()
 
 
-STOPPED = Scope(False, None, ())
+STOPPED = Scope(None)
 # None means that operators are traced and that no bundle is running.
 SCOPE: ContextVar[Scope | None] = ContextVar("SCOPE", default=None)
 CODE_RUNNER: ContextVar[CodeRunner | None] = ContextVar("CODE_RUNNER", default=None)
@@ -66,7 +69,17 @@ class stop_tracing:
         if around is None or (around.reads is None and not around.plain):
             SCOPE.set(STOPPED)
         else:
-            SCOPE.set(Scope(False, around.reads, around.plain))
+            SCOPE.set(Scope(around))
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Return the function so that it runs untraced."""
+
+        @functools.wraps(function)
+        def untraced(*args: P.args, **kwargs: P.kwargs) -> R:
+            with stop_tracing():
+                return function(*args, **kwargs)
+
+        return untraced
 
     def __exit__(self, *error: object) -> None:
         # Not by token: an abandoned generator may be closed in another context.

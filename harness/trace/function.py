@@ -21,7 +21,7 @@ from operator import attrgetter
 from types import GeneratorType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
-from harness.trace.binding import CODE, Binder, Call, HasCode, as_input
+from harness.trace.binding import Binder, Call, HasCode, as_input
 from harness.trace.bound import BoundBundle, bind
 from harness.trace.code import Signature
 from harness.trace.context import SCOPE, STOPPED, Scope, code_runner
@@ -29,7 +29,7 @@ from harness.trace.errors import UsageError
 from harness.trace.kinds import NODE, InstanceNode, MessageNode, Node, error_text
 from harness.trace.nodes import failure, record
 from harness.trace.origins import split_tag
-from harness.trace.parameters import ParameterNode
+from harness.trace.parameters import CODE, ParameterNode
 from harness.trace.running import Run, note_reads
 from harness.trace.snapshots import snapshot
 from harness.trace.source import Definition, FunctionSource, definition_of, source_of
@@ -86,10 +86,11 @@ class Bundle(HasCode, Generic[P, N]):
         self.options = options
         op, self.doc = split_tag(options.description or inspect.getdoc(function) or "")
         self.name = options.name or op or self.__name__
-        parameters = list(inspect.signature(function).parameters.values())
+        parameters = _parameters_of(function)
+        takes_self = bool(parameters) and parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL
         self._binder = Binder(self.name, parameters)
-        self._method_binder = Binder(self.name, parameters[1:])
-        self._first = parameters[0].name if parameters else ""
+        self._method_binder = Binder(self.name, parameters[1:] if takes_self else parameters)
+        self._first = parameters[0].name if takes_self else "self"
         self._is_method = self.is_for_class
         inner = inspect.unwrap(function)
         self._is_async = inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
@@ -115,16 +116,16 @@ class Bundle(HasCode, Generic[P, N]):
     # ---- calls
 
     @overload
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> N: ...
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> N: ...
     @overload
-    def __call__(self, *args: Any, **kwargs: Any) -> N: ...
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> N: ...
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function on nodes or values; return the node of its whole result.
 
         An async function gives a coroutine of the node. What a generator yields is one list.
         """
         scope = SCOPE.get()
-        if scope is not None and self in scope.plain:
+        if scope is not None and _is_in(self.parameter, self, scope.plain):
             return self.function(*args, **kwargs)
         if self._is_simple and len(args) == len(self._names) and not kwargs:
             return self._untraced(args) if scope is STOPPED else self._simply(args, scope)
@@ -135,7 +136,7 @@ class Bundle(HasCode, Generic[P, N]):
     def call_on(self, bound: BoundBundle[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
         """Call the function as a method of one instance."""
         scope = SCOPE.get()
-        if scope is not None and self in scope.plain:
+        if scope is not None and _is_in(bound.parameter, self, scope.plain):
             return self.function(bound.instance, *args, **kwargs)
         return self._run(self._method_binder.bind(args, kwargs), bound.parameter, bound)
 
@@ -175,7 +176,7 @@ class Bundle(HasCode, Generic[P, N]):
     def _untraced(self, args: tuple[Any, ...]) -> MessageNode[Any]:
         """Do what `_run` does while nothing is traced; here for speed."""
         try:
-            value = self.function(*[snapshot(getattr(arg, "raw", arg)) for arg in args])
+            value = self.function(*[snapshot(arg) for arg in args])
             if type(value) is GeneratorType:
                 value = list(cast("Any", value))
         except UsageError:
@@ -188,11 +189,13 @@ class Bundle(HasCode, Generic[P, N]):
 
     def _owns(self, first: object) -> bool:
         """Tell whether a decorator above @bundle hid that this is a method of the argument."""
-        return any(cls.__qualname__ == self._owner for cls in type(first).__mro__)
+        own = inspect.getattr_static(first, self.__name__, None)
+        is_static = isinstance(own, staticmethod)
+        return not is_static and any(cls.__qualname__ == self._owner for cls in type(first).__mro__)
 
     def _function(self, code: ParameterNode[str]) -> Callable[..., Any]:
         """Return what to call: the function itself, or what runs the code that replaced it."""
-        if self._source is None or code.raw == self._source.text:
+        if self._source is None or not self._is_replaced(code):
             return self.function
         source, signature = code.raw, self._source.signature
 
@@ -207,10 +210,18 @@ class Bundle(HasCode, Generic[P, N]):
 
         return run
 
+    def _is_replaced(self, code: Node[Any]) -> bool:
+        # Replies of models come without the blank lines at their ends.
+        return self._source is not None and code.raw.strip() != self._source.text.strip()
+
     def marked(self, error: Exception, inputs: Mapping[str, Node[Any]]) -> str | None:
         """Return the source that failed, with the failing line marked."""
         code = inputs.get(CODE)
-        if code is not None and self._source is not None and code.raw != self._source.text:
+        if (
+            code is not None
+            and self._source is not None
+            and code.raw.strip() != self._source.text.strip()
+        ):
             return _marked_code(code.raw, error)
         return self.definition.marked(error)
 
@@ -327,6 +338,20 @@ class Bundle(HasCode, Generic[P, N]):
     def __reduce__(self) -> tuple[Any, ...]:
         own = None if self._is_method else self.parameter
         return (_restored, (self.__module__, self.__qualname__, own))
+
+
+def _is_in(code: object, bundle: object, plain: tuple[object, ...]) -> bool:
+    """Tell by identity, because nodes are equal by value, whether a call is one within itself."""
+    wanted = bundle if code is None else code
+    return any(found is wanted for found in plain)
+
+
+def _parameters_of(function: Callable[..., object]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except ValueError:  # some builtins have none
+        kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        return [inspect.Parameter(n, k) for n, k in zip(("args", "kwargs"), kinds, strict=True)]
 
 
 def _require_plain(function: object) -> None:

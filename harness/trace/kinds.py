@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeAlias, ca
 
 from harness.trace.context import CREATION, SCOPE
 from harness.trace.errors import ExecutionError
-from harness.trace.marks import marked, plain_text
+from harness.trace.marks import marked, plain_text, refuse_percent
 from harness.trace.origins import Extra, Named, Origin, split_tag
 from harness.trace.signatures import Operators
 from harness.trace.snapshots import snapshot
@@ -209,15 +209,15 @@ class Node(Operators, Generic[T]):
         return _value(item) in cast("Any", self.data)
 
     def __int__(self) -> int:
+        refuse_percent()
         return int(cast("Any", self.data))
 
     def __float__(self) -> float:
+        refuse_percent()
         return float(cast("Any", self.data))
 
-    def __complex__(self) -> complex:
-        return complex(cast("Any", self.data))
-
     def __index__(self) -> int:
+        refuse_percent()
         return cast("Any", self.data).__index__()
 
     def __setitem__(self, key: object, value: object) -> NoReturn:
@@ -229,10 +229,22 @@ class Node(Operators, Generic[T]):
         raise TypeError("a node keeps its value; write x = x.delitem(key) for a copy without it")
 
     def __str__(self) -> str:
-        return marked(self, str(self.raw))
+        return self._told(str(self.raw))
 
     def __format__(self, spec: str) -> str:
-        return marked(self, format(self.raw, spec))
+        return self._told(format(self.raw, spec))
+
+    def _told(self, text: str) -> str:
+        """Return a text made from the node: marked where it can enter the graph again.
+
+        Within a bundle's body it cannot; there the node becomes a hidden dependency.
+        """
+        scope = SCOPE.get()
+        if scope is None or scope.tracing:
+            return marked(self, text)
+        if scope.told is not None:
+            scope.told.add(self)
+        return text
 
     def __repr__(self) -> str:
         made = f" = {self.op}({', '.join(self.sources)})" if self.sources else ""

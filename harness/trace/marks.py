@@ -11,8 +11,10 @@ like a mark but was not made by this process (in a data set, say) is text like a
 from __future__ import annotations
 
 import json
+import opcode
 import os
 import re
+import sys
 from contextvars import ContextVar
 from typing import Any
 from weakref import WeakValueDictionary
@@ -28,28 +30,35 @@ _CLOSE = "\U000e007f"
 _MARK = re.compile(f"{_OPEN}([\U000e0030-\U000e0039]+){_CLOSE}")
 _STARTS = "|".join(_OPEN[:n] for n in range(2, len(_OPEN)))
 _CUT = re.compile(f"{_OPEN}|({_STARTS})$|^[\U000e0030-\U000e0066]+{_CLOSE}")
-_ESCAPED = json.dumps(_OPEN)[1:-1]
+_ESCAPES = (json.dumps(_OPEN)[1:-1], _OPEN.encode("unicode_escape").decode())
+
+_BINARY_OP = opcode.opmap.get("BINARY_OP")
+_REMAINDERS = (6, 19)  # `%` and `%=`, as dis shows them
 
 # The nodes that were written into a text, by number; weak, so that a text keeps no graph alive.
 _MARKED: WeakValueDictionary[int, Any] = WeakValueDictionary()
 # A node made inside an f-string has no other reference: the last ones of each thread or task are
 # kept. A tuple, because tasks share what their contexts were copied with.
-_N_KEPT = 256
-_LATEST: ContextVar[tuple[Any, ...]] = ContextVar("LATEST", default=())
+_N_KEPT = 1000
+# The latest nodes as nested pairs, their number, and as many before them.
+_LATEST: ContextVar[tuple[Any, int, Any]] = ContextVar("LATEST", default=(None, 0, None))
 
 
 def marked(node: Any, text: str) -> str:
     """Return the text of a node with its mark before it."""
     _MARKED[node.serial] = node
-    _LATEST.set((*_LATEST.get()[1 - _N_KEPT :], node))
+    latest, number, before = _LATEST.get()
+    if number == _N_KEPT:
+        latest, number, before = None, 0, latest
+    _LATEST.set(((node, latest), number + 1, before))
     return f"{_OPEN}{str(node.serial).translate(_TAGS)}{_CLOSE}{text}"
 
 
 def is_marked(text: str) -> bool:
     """Tell whether a text was made from nodes. Raises UsageError if their marks were escaped."""
     if text.isascii():
-        if _ESCAPED in text:
-            raise _refused("was escaped (json.dumps?)")
+        if any(escaped in text for escaped in _ESCAPES):
+            raise _refused("was escaped (by json.dumps or repr?)")
         return False
     return _OPEN[0] in text or (text[0] >= "\U000e0030" and _CUT.search(text) is not None)
 
@@ -76,6 +85,17 @@ def unmarked(text: str) -> tuple[str, list[Any]]:
 def plain_text(text: str) -> str:
     """Return text made from nodes as plain text, for use outside the program."""
     return text if text.isascii() else _MARK.sub("", text)
+
+
+def refuse_percent() -> None:
+    """Refuse `"%d" % node`: Python asks the node for a number, and the text would forget it."""
+    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]  # tells `%` from int(node)
+    code, at = frame.f_code.co_code, frame.f_lasti
+    if code[at] == _BINARY_OP and code[at + 1] in _REMAINDERS:
+        raise TypeError(
+            "a node in `%d` and the like would lose what the text depends on; write `%s`, an "
+            "f-string, or node.data for a number that is to forget where it comes from"
+        )
 
 
 def _refused(why: str) -> UsageError:

@@ -27,7 +27,7 @@ class Module(ParameterContainer):
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the state as JSON; folders are made."""
-        write_state(path, self.state())
+        write_state(path, ParameterContainer.state(self))
 
     def load(self, path: str | PathLike[str]) -> None:
         """Set what `save` wrote, all or nothing.

@@ -156,7 +156,9 @@ def apply(
     origin = Named(op, description)
     values = {name: snapshot(n.data) for name, n in sources.items()}
     around, reads, mark = SCOPE.get(), set[Node[Any]](), next(CREATION)
-    SCOPE.set(Scope(False, reads, () if around is None else around.plain))
+    scope = Scope(around)
+    scope.reads = scope.told = reads
+    SCOPE.set(scope)
     try:
         value = function(**values)
     except UsageError:

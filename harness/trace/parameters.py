@@ -10,6 +10,8 @@ from harness.trace.kinds import Node, T
 from harness.trace.snapshots import snapshot
 
 ParameterKind: TypeAlias = Literal["text", "demos", "code", "number", "choice", "data"]
+# The argument under which a trainable function has its own source as an input.
+CODE = "__code"
 KINDS = ("text", "demos", "code", "number", "choice", "data")
 
 

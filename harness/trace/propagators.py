@@ -121,6 +121,9 @@ class TraceGraph:
     def __iter__(self) -> Iterator[tuple[int, Node[Any]]]:
         return iter(self.graph)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (TraceGraph, (self.graph, self.user_feedback))
+
     def __repr__(self) -> str:
         return f"<TraceGraph to {len(self.ways)} outputs; feedback {self.user_feedback!r}>"
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from inspect import isawaitable
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.trace.context import CREATION, SCOPE, Scope
-from harness.trace.errors import TraceMissingInputsError, UsageError
+from harness.trace.errors import ExecutionError, TraceMissingInputsError, UsageError
 from harness.trace.graph import ancestors
 from harness.trace.kinds import NODE, MessageNode, Node, serial
 from harness.trace.nodes import failure, record
 from harness.trace.origins import Extra
-from harness.trace.parameters import ParameterNode
+from harness.trace.parameters import CODE, ParameterNode
 from harness.trace.snapshots import BARE, snapshot
 
 if TYPE_CHECKING:
@@ -24,18 +24,21 @@ class Run(Scope):
     """The scope of a bundle's body: tracing is stopped, and the nodes that it reads are noted."""
 
     __slots__ = ("bundle", "inputs", "mark")
-    reads: set[Node[Any]]  # pyright: ignore[reportIncompatibleVariableOverride]  # never None here
 
     def __init__(
-        self, bundle: Bundle[..., Any], inputs: Mapping[str, Node[Any]], around: Scope | None
+        self,
+        bundle: Bundle[..., Any],
+        inputs: Mapping[str, Node[Any]],
+        around: Scope | None,
     ) -> None:
         self.bundle = bundle
         self.inputs = inputs
-        self.reads = set()
+        self.reads: set[Node[Any]] = set()  # pyright: ignore[reportIncompatibleVariableOverride]  # never None here
+        self.told: set[Node[Any]] = set()  # pyright: ignore[reportIncompatibleVariableOverride]
         traced = bundle.options.traceable_code
         self.tracing = traced and (around is None or around.tracing)
         plain = () if around is None else around.plain
-        self.plain = (*plain, bundle) if bundle.plain_recursion else plain
+        self.plain = (*plain, inputs.get(CODE, bundle)) if bundle.plain_recursion else plain
         self.mark = next(CREATION)
 
     def now(
@@ -52,6 +55,9 @@ class Run(Scope):
             raise
         except Exception as error:
             SCOPE.set(around)
+            if not self.bundle.options.catch_execution_error:
+                self._hidden()
+                raise
             raise self.failure(error) from error
         finally:
             SCOPE.set(around)
@@ -73,6 +79,9 @@ class Run(Scope):
             raise
         except Exception as error:
             SCOPE.set(around)
+            if not self.bundle.options.catch_execution_error:
+                self._hidden()
+                raise
             raise self.failure(error) from error
         finally:
             SCOPE.set(around)
@@ -86,7 +95,7 @@ class Run(Scope):
             written: list[Node[Any]] = []  # nodes in the result, also in an f-string
             value = snapshot(value, written)
             reads.update(written)
-        if not reads and inner is None:
+        if not reads and not self.told and inner is None:
             return record(value, self.bundle, self.inputs)
         if self.bundle.options.traceable_code:
             seen = ancestors(inner) if inner is not None else reads
@@ -97,12 +106,10 @@ class Run(Scope):
         extra = Extra(tuple(hidden), inner) if hidden or inner is not None else None
         return record(value, self.bundle, self.inputs, extra)
 
-    def failure(self, error: Exception) -> Exception:
+    def failure(self, error: Exception) -> ExecutionError:
         """Return the error to raise for one that left the body."""
         bundle = self.bundle
         hidden = [] if bundle.options.traceable_code else self._hidden()
-        if not bundle.options.catch_execution_error:
-            return error
         failed = failure(error, bundle, self.inputs, bundle.marked(error, self.inputs))
         failed.exception_node.extra = Extra(tuple(hidden), None) if hidden else None
         return failed
@@ -110,7 +117,8 @@ class Run(Scope):
     def _hidden(self) -> list[Node[Any]]:
         """Return what the body read besides its inputs; refuse all but code, unless allowed.
 
-        Nodes made in the body do not count; the code of a method may be made there, though.
+        Nodes made in the body do not count; the code of a method may be made there, though. What
+        the body wrote into a text is never refused: programs print.
         """
         known = set(self.inputs.values())
         if not self.bundle.options.process_inputs:  # texts came with their marks
@@ -124,11 +132,13 @@ class Run(Scope):
                 "not take as arguments; pass them as arguments, or set "
                 "allow_external_dependencies=True"
             )
+        told = sorted(self.told - known - set(outside), key=serial)
+        outside += [n for n in told if n.serial < self.mark]
         note_reads(outside)
         return outside
 
 
-def note_reads(nodes: list[Node[Any]]) -> None:
+def note_reads(nodes: Iterable[Node[Any]]) -> None:
     """Tell the bundle around, if there is one, that it reads these nodes."""
     around = SCOPE.get()
     if around is not None and around.reads is not None:

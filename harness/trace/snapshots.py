@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -14,6 +15,8 @@ from harness.trace.signatures import Operators
 SCALARS = frozenset({int, float, bool, type(None), str, bytes, complex})
 # Nor can a value of these types be a text with marks.
 BARE = SCALARS - {str}
+# Copied, but not searched.
+_OTHERS = (OrderedDict, defaultdict, Counter, deque, bytearray)
 _CONTAINERS = (list, tuple, dict, set, frozenset)
 _DEEPEST = 200
 
@@ -25,9 +28,9 @@ class NodeContainer:
 def snapshot(value: Any, written: list[Any] | None = None) -> Any:
     """Copy lists, dicts, sets and tuples, and take the values of the nodes within them.
 
-    Only these very types are copied, to a depth of 200; what lies deeper is shared. What is one
-    object in the original is one in the copy. Text that was made from nodes becomes plain. The
-    nodes that were found are appended to `written`.
+    Of other types those of `collections` are copied, too. What lies deeper than 200 is shared.
+    What is one object in the original is one in the copy. Text that was made from nodes becomes
+    plain. The nodes that were found are appended to `written`.
     """
     kind = cast("Any", type(value))
     if kind in SCALARS and (kind is not str or value.isascii()):
@@ -104,10 +107,8 @@ def _copied(value: Any, notes: tuple[dict[int, Any], list[Any]], depth: int) -> 
     if id(value) in memo:
         return memo[id(value)]
     if kind not in _CONTAINERS or depth > _DEEPEST:
-        if depth > _DEEPEST or not _holds(value, set(), depth):
-            return value
-        memo[id(value)] = rebuilt(value, [_copied(p, notes, depth + 1) for _, p in parts_of(value)])
-        return memo[id(value)]
+        memo[id(value)] = new = _copied_object(value, notes, depth)
+        return new
     if kind is list:
         new = memo[id(value)] = cast("list[Any]", [])
         new.extend(_copied(item, notes, depth + 1) for item in value)
@@ -119,6 +120,14 @@ def _copied(value: Any, notes: tuple[dict[int, Any], list[Any]], depth: int) -> 
         return table
     memo[id(value)] = kind([_copied(item, notes, depth + 1) for item in value])
     return memo[id(value)]
+
+
+def _copied_object(value: Any, notes: tuple[dict[int, Any], list[Any]], depth: int) -> Any:
+    if type(value) in _OTHERS:
+        return copy.copy(value)
+    if depth > _DEEPEST or not _holds(value, set(), depth):
+        return value
+    return rebuilt(value, [_copied(part, notes, depth + 1) for _, part in parts_of(value)])
 
 
 def _holds(value: Any, seen: set[int], depth: int) -> bool:

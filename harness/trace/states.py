@@ -14,9 +14,12 @@ def write_state(path: str | PathLike[str], values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         _require_json(name, value)
     text = json.dumps(dict(values), indent=2, ensure_ascii=False)
+    content = f"{text}\n".encode()
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
+    new = f"{os.fspath(path)}.new"
+    with open(new, "wb") as file:
+        file.write(content)
+    os.replace(new, path)  # so a file that was good stays until the new one is
 
 
 def _require_json(name: str, value: Any) -> None:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from harness.trace.signatures import Operators
 from harness.trace.snapshots import snapshot
 
 
@@ -62,8 +61,7 @@ def _item(x: Any, index: Any) -> Any:
 
 
 def _attribute(x: object, name: str) -> Any:
-    value: Any = getattr(x, name)
-    return value.raw if isinstance(value, Operators) else value  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType,reportAttributeAccessIssue]  # a node
+    return snapshot(getattr(x, name))
 
 
 def _pop(x: Any, index: Any = None) -> Any:
