@@ -308,3 +308,26 @@ def test_code_is_saved_and_loaded_as_json(tmp_path):
     with pytest.raises((KeyError, ValueError), match="__code"):
         other.load(path)
     assert other.parameter.data == mine.parameter.data
+
+
+def test_replaced_generators_and_async_functions_run_to_their_end():
+    @bundle(trainable=True)
+    def counts(n):
+        yield n
+
+    @bundle(trainable=True)
+    async def later(n):
+        return n
+
+    @bundle(trainable=True)
+    async def listed(n):
+        yield n
+
+    assert counts.parameter and later.parameter and listed.parameter
+    counts.parameter.set("def counts(n):\n    yield n\n    yield n + 1\n")
+    later.parameter.set("async def later(n):\n    return n + 2\n")
+    listed.parameter.set("async def listed(n):\n    yield n + 3\n")
+
+    assert counts(3).data == [3, 4]
+    assert asyncio.run(later(3)).data == 5
+    assert asyncio.run(listed(3)).data == [6]

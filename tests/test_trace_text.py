@@ -111,3 +111,21 @@ def test_the_text_of_a_batch_with_a_failure():
 )
 def test_a_long_value_loses_its_middle(limit, expected):
     assert cut("0123456789", limit) == expected
+
+
+def test_a_budget_of_tokens_cuts_the_values_farthest_from_the_output_first():
+    start = node("s" * 1000, trainable=True)
+    made = start
+    for _ in range(6):
+        made = made + "x" * 1000
+    trace = trace_of(made, {"start": start})
+    whole = to_text([(trace, "Too long.")], {"start": start}, max_value_chars=10_000)
+
+    short = to_text([(trace, "Too long.")], {"start": start}, 10_000, max_tokens=6000)
+
+    assert short.variables == whole.variables and short.outputs == whole.outputs
+    assert short.code == whole.code
+    lengths = [len(line) for line in short.others.splitlines()]
+    assert lengths == sorted(lengths) and lengths[0] < 200 and "characters left out" in short.others
+    assert sum(len(getattr(short, name)) for name in ("others", "inputs")) < 6000 * 4
+    assert short == to_text([(trace, "Too long.")], {"start": start}, 10_000, max_tokens=6000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from harness.trace.bound import BoundBundle
@@ -38,11 +38,11 @@ class Decorator(Protocol):
     ) -> Bundle[P, Coroutine[Any, Any, MessageNode[R]]]: ...
     @overload
     def __call__(  # pyright: ignore[reportOverlappingOverload]  # a generator is a result, too
-        self, function: Callable[P, Generator[R, Any, Any]], /
+        self, function: Callable[P, Iterator[R]], /
     ) -> Bundle[P, MessageNode[list[R]]]: ...
     @overload
     def __call__(  # pyright: ignore[reportOverlappingOverload]
-        self, function: Callable[P, AsyncGenerator[R, Any]], /
+        self, function: Callable[P, AsyncIterator[R]], /
     ) -> Bundle[P, Coroutine[Any, Any, MessageNode[list[R]]]]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> Bundle[P, MessageNode[R]]: ...
@@ -54,11 +54,11 @@ def bundle(  # pyright: ignore[reportOverlappingOverload]  # a coroutine is a re
 ) -> Bundle[P, Coroutine[Any, Any, MessageNode[R]]]: ...
 @overload
 def bundle(  # pyright: ignore[reportOverlappingOverload]  # a generator is a result, too
-    description: Callable[P, Generator[R, Any, Any]], /
+    description: Callable[P, Iterator[R]], /
 ) -> Bundle[P, MessageNode[list[R]]]: ...
 @overload
 def bundle(  # pyright: ignore[reportOverlappingOverload]
-    description: Callable[P, AsyncGenerator[R, Any]], /
+    description: Callable[P, AsyncIterator[R]], /
 ) -> Bundle[P, Coroutine[Any, Any, MessageNode[list[R]]]]: ...
 @overload
 def bundle(description: Callable[P, R], /) -> Bundle[P, MessageNode[R]]: ...

@@ -23,13 +23,13 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from harness.trace.binding import Binder, Call, HasCode, as_input
 from harness.trace.bound import BoundBundle, bind
-from harness.trace.code import Signature
-from harness.trace.context import SCOPE, STOPPED, Scope, code_runner
+from harness.trace.context import SCOPE, STOPPED, Scope
 from harness.trace.errors import UsageError
-from harness.trace.kinds import NODE, InstanceNode, MessageNode, Node, error_text
+from harness.trace.kinds import NODE, InstanceNode, MessageNode, Node
 from harness.trace.nodes import failure, record
 from harness.trace.origins import split_tag
 from harness.trace.parameters import CODE, ParameterNode
+from harness.trace.replaced import marked_code, replacement
 from harness.trace.running import Run, note_reads
 from harness.trace.snapshots import snapshot
 from harness.trace.source import Definition, FunctionSource, definition_of, source_of
@@ -37,22 +37,6 @@ from harness.trace.source import Definition, FunctionSource, definition_of, sour
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 N = TypeVar("N")
-
-
-# Replaced code of an async function: what it awaits can only be its own.
-_DRIVER = """
-
-def run_to_its_end(*args, **kwargs):
-    coroutine = {name}(*args, **kwargs)
-    if not hasattr(coroutine, "send"):
-        import asyncio
-        return asyncio.run(coroutine)
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return end.value
-    raise RuntimeError("the code waits for something outside of it")
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,18 +181,7 @@ class Bundle(HasCode, Generic[P, N]):
         """Return what to call: the function itself, or what runs the code that replaced it."""
         if self._source is None or not self._is_replaced(code):
             return self.function
-        source, signature = code.raw, self._source.signature
-
-        def run(*args: Any, **kwargs: Any) -> object:
-            refused = _refusal(signature, source)
-            if refused:
-                raise (SyntaxError if "does not parse" in refused else TypeError)(refused)
-            if signature.is_async:
-                driven = source + _DRIVER.format(name=signature.name)
-                return code_runner()(driven, "run_to_its_end", args, kwargs)
-            return code_runner()(source, signature.name, args, kwargs)
-
-        return run
+        return replacement(code.raw, self._source.signature)
 
     def _is_replaced(self, code: Node[Any]) -> bool:
         # Replies of models come without the blank lines at their ends.
@@ -222,7 +195,7 @@ class Bundle(HasCode, Generic[P, N]):
             and self._source is not None
             and code.raw.strip() != self._source.text.strip()
         ):
-            return _marked_code(code.raw, error)
+            return marked_code(code.raw, error)
         return self.definition.marked(error)
 
     # ---- methods
@@ -261,7 +234,10 @@ class Bundle(HasCode, Generic[P, N]):
 
     def new_parameter(self, *, method: bool) -> ParameterNode[str] | None:
         """Return a new parameter of the original source; None if the bundle is not trainable."""
-        return self._source and self._source.parameter(self.options.constraint, method)
+        new = self._source and self._source.parameter(self.options.constraint, method)
+        if new is not None and method and self.parameter is not None:
+            new.raw = self.parameter.raw  # also if the class's own was changed
+        return new
 
     # ---- facts and copies
 
@@ -359,22 +335,6 @@ def _require_plain(function: object) -> None:
         raise TypeError(
             f"@bundle needs a function with a name, not {type(function).__name__}; wrap it in a def"
         )
-
-
-@functools.lru_cache(maxsize=256)
-def _refusal(signature: Signature, source: str) -> str | None:
-    return signature.refusal(source)
-
-
-def _marked_code(code: str, error: Exception) -> str:
-    lines = code.rstrip("\n").split("\n")
-    at = getattr(error, "line", None)  # the sandbox tells it
-    mark = f"  # <--- {getattr(error, 'reason', error_text(error))}"
-    if isinstance(at, int) and 0 < at <= len(lines):
-        lines[at - 1] += mark
-    else:
-        lines.append(mark.strip())
-    return "\n".join(lines)
 
 
 def _restored(module: str, qualname: str, parameter: ParameterNode[str] | None) -> Any:

@@ -306,6 +306,9 @@ def _plain(value: Any, depth: int) -> Plain:
         return value
     if (kind is list or kind is tuple) and depth < _DEEPEST_VALUE:
         return [_plain(item, depth + 1) for item in value]
+    if (kind is set or kind is frozenset) and depth < _DEEPEST_VALUE:
+        # Its own order differs between processes.
+        return [_plain(item, depth + 1) for item in sorted(value, key=repr)]
     if kind is dict and depth < _DEEPEST_VALUE:
         return {_key(key): _plain(item, depth + 1) for key, item in value.items()}
     raise TypeError(f"{type(value).__name__} is no JSON value")

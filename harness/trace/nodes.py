@@ -80,6 +80,9 @@ def node(
     """
     if trainable:
         source, is_node = data, isinstance(data, Node)
+        if isinstance(data, ParameterNode):
+            kind, constraint = kind or source.kind, constraint or source.own_rule
+            description = description or source.words[1]
         return ParameterNode(
             source,
             name=name or (source.label if is_node else None),
@@ -174,8 +177,11 @@ def apply(
     return record(value, origin, sources)
 
 
-def as_node(value: object, label: str) -> Node[Any]:
-    """Return a node as it is; wrap a value, with the nodes within it as inputs."""
+def as_node(value: object, label: str, made: dict[int, Node[Any]] | None = None) -> Node[Any]:
+    """Return a node as it is; wrap a value, with the nodes within it as inputs.
+
+    made: the nodes of containers, by id, so that what is shared in the value is made once.
+    """
     if isinstance(value, Node):
         return cast("Node[Any]", value)
     kind = type(value)
@@ -185,7 +191,10 @@ def as_node(value: object, label: str) -> Node[Any]:
             return record(text, TEXT, {f"part_{i}": part for i, part in enumerate(found)})
     elif kind not in SCALARS:
         if holds_node(value):
-            return _gathered(value)
+            made = {} if made is None else made
+            if id(value) not in made:
+                made[id(value)] = _gathered(value, made)
+            return made[id(value)]
         value = snapshot(value)
     return constant(value, (label, ""))
 
@@ -202,7 +211,10 @@ def make_tuple(*items: object) -> MessageNode[tuple[Any, ...]]:
 
 def make_dict(items: Mapping[Any, object] | None = None, /, **more: object) -> MessageNode:
     """Make one node of several: a dict with their names as keys."""
-    pairs: dict[Any, object] = {**(items or {}), **more}
+    return _dict_of({**(items or {}), **more}, {})
+
+
+def _dict_of(pairs: dict[Any, object], made: dict[int, Node[Any]]) -> MessageNode[Any]:
     keys = [snapshot(key) for key in pairs]
     parts = list(pairs.items())
     parts += [(f"key_{i}", key) for i, key in enumerate(pairs) if holds_node(key)]
@@ -210,7 +222,7 @@ def make_dict(items: Mapping[Any, object] | None = None, /, **more: object) -> M
     def build(values: Sequence[object]) -> dict[Any, object]:
         return dict(zip(keys, values, strict=False))
 
-    return _made("make_dict", "A dict of the items.", parts, build)
+    return _made("make_dict", "A dict of the items.", parts, build, made)
 
 
 def distinct(name: str, taken: Iterable[str]) -> str:
@@ -239,16 +251,17 @@ GRAPH = Graph()
 TEXT = Named("text", "A text that holds the parts.")
 
 
-def _gathered(value: Any) -> MessageNode[Any]:
+def _gathered(value: Any, made: dict[int, Node[Any]]) -> MessageNode[Any]:
     """Make one node of a container or object that holds nodes."""
     try:
         if type(value) is dict:
-            return make_dict(cast("dict[Any, object]", value))
+            return _dict_of(cast("dict[Any, object]", value), made)
         if type(value) in (set, frozenset):
             _refuse_set()
         kind = cast("Any", type(value)).__name__
         words = f"A {kind} of the items."
-        return _made(f"make_{kind}", words, parts_of(value), lambda new: rebuilt(value, new))
+        parts = parts_of(value)
+        return _made(f"make_{kind}", words, parts, lambda new: rebuilt(value, new), made)
     except RecursionError as error:
         raise UsageError("an argument holds itself, or nodes too deep to be recorded") from error
 
@@ -258,6 +271,7 @@ def _made(
     doc: str,
     parts: Iterable[tuple[Any, object]],
     build: Callable[[Sequence[Any]], object],
+    made: dict[int, Node[Any]] | None = None,
 ) -> MessageNode[Any]:
     sources: dict[str, Node] = {}
     for key, part in parts:
@@ -265,7 +279,7 @@ def _made(
             key if isinstance(key, str) else f"item_{key if isinstance(key, int) else len(sources)}"
         )
         name = distinct(label, sources)
-        sources[name] = as_node(part, name)
+        sources[name] = as_node(part, name, made)
     return record(build([snapshot(n.data) for n in sources.values()]), Named(op, doc), sources)
 
 

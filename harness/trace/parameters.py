@@ -76,7 +76,7 @@ class ParameterNode(Node[T]):
 
     def _shaped(self, value: Any) -> Any:
         """Return the value of a node; a list for a tuple, which JSON does not have, as a tuple."""
-        value = value.raw if isinstance(value, Node) else value  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # a node of any value
+        value = snapshot(value.raw if isinstance(value, Node) else value)  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]  # a node of any value
         return tuple(value) if type(value) is list and type(self.raw) is tuple else value  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]
 
     def _require(self, value: object) -> None:

@@ -226,9 +226,10 @@ def backward(  # noqa: PLR0913  Trace's own signature
     start = propagator or GraphPropagator()
     usual = type(start) is GraphPropagator and not (retain_graph or start.override)
     with _LOCK:
-        if not node.sources and usual and not isinstance(node, ParameterNode):
+        is_root = not node.sources and node.extra is None
+        if is_root and usual and not isinstance(node, ParameterNode):
             pass  # nothing to tell
-        elif not node.sources:
+        elif is_root:
             node.add_feedback(Node("FEEDBACK_ORACLE"), start.init_feedback(node, feedback))
         elif usual:
             _send_graphs(node, feedback, order)
@@ -284,9 +285,11 @@ def _sweep(
 
 def _pass_down(order: list[Node[Any]], propagator: Propagator) -> None:
     for n in reversed(order):
-        if isinstance(n, MessageNode) and n.sources and n.feedbacks:
+        if isinstance(n, MessageNode) and n.feedbacks and (n.sources or n.extra):
             found = propagator(n)
-            whole = next(iter(found.values()), None)
+            # What is no input gets what the inputs get; without any, what the node itself got.
+            own = [item for items in n.feedback.values() for item in items]
+            whole = next(iter(found.values()), own[0])
             for source in dict.fromkeys(sources_of(n)):
                 source.add_feedback(n, found.get(source, whole))
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 from harness.trace.graph import Batch, Plain, Trace, TraceNode, merge
 from harness.trace.marks import plain_text
 from harness.trace.origins import split_tag
 from harness.trace.parameters import ParameterNode
+
+_CHARS_PER_TOKEN = 4
+# To so many characters a value may be cut, and so many the note takes that tells it.
+_SHORTEST, _NOTE = 80, 40
 
 
 class ParameterText(Protocol):
@@ -35,7 +39,8 @@ class ParameterText(Protocol):
 class ProblemText:
     """The sections of an OPTO problem as text; one line per value unless the value has more.
 
-    code: how each value is computed. documentation: what operators and parameters mean.
+    code: how each value is computed. documentation: what operators and parameters mean, and the
+    source of the program's own functions, each once.
     variables: what may be changed, always whole. inputs: what came from outside. others: values
     between. outputs: what feedback is about.
     """
@@ -54,31 +59,64 @@ def to_text(
     rollouts: Sequence[tuple[Trace, str]],
     parameters: Mapping[str, ParameterText],
     max_value_chars: int = 2000,
+    max_tokens: int | None = None,
 ) -> ProblemText:
     """Write traces, each with its feedback, as text; the same input gives the same text.
 
-    Values longer than the limit lose their middle, except variables: who cannot read a text to
-    its end cannot rewrite it.
+    Variables and outputs stay whole: who cannot read a text to its end cannot rewrite it. Of the
+    other values, those longer than the limit lose their middle. max_tokens: about as long as the
+    whole may be, at four characters a token; values lose their middles, those nearest to an output
+    last, until it fits or each is down to 80 characters.
     """
     batch = merge([(trace, plain_text(feedback)) for trace, feedback in rollouts])
     outputs = {name for name, _ in batch.outputs}
     variables = [n for n in batch.nodes if n.kind == "parameter"]
-    others = [n for n in batch.nodes if n.kind == "op" and n.name not in outputs]
     infos = [(n.name, parameters[n.name]) for n in variables if n.name in parameters]
-    return ProblemText(
+    rest = [n for n in batch.nodes if n.kind != "parameter" and n.name not in outputs]
+    shown = {n.name: _valued(n, max_value_chars) for n in rest}
+    text = ProblemText(
         code=_lines(_code(n) for n in batch.nodes if n.kind == "op"),
         documentation=_lines(_documentation(batch, infos)),
         variables=_lines(_valued(n, None) for n in variables),
         constraints=_lines(f"{name}: {i.constraint}" for name, i in infos if i.constraint),
-        inputs=_lines(
-            _valued(n, max_value_chars)
-            for n in batch.nodes
-            if n.kind == "input" and n.name not in outputs
-        ),
-        others=_lines(_valued(n, max_value_chars) for n in others),
-        outputs=_lines(_valued(n, max_value_chars) for n in batch.nodes if n.name in outputs),
+        inputs=_lines(shown[n.name] for n in rest if n.kind == "input"),
+        others=_lines(shown[n.name] for n in rest if n.kind == "op"),
+        outputs=_lines(_valued(n, None) for n in batch.nodes if n.name in outputs),
         feedback=_feedback(batch),
     )
+    if max_tokens is None:
+        return text
+    _shorten(shown, batch, _length(text) - max_tokens * _CHARS_PER_TOKEN)
+    return replace(
+        text,
+        inputs=_lines(shown[n.name] for n in rest if n.kind == "input"),
+        others=_lines(shown[n.name] for n in rest if n.kind == "op"),
+    )
+
+
+def _length(text: ProblemText) -> int:
+    return sum(len(getattr(text, field.name)) for field in fields(text))
+
+
+def _shorten(shown: dict[str, str], batch: Batch, excess: int) -> None:
+    """Cut values until `excess` characters are saved, those farthest from an output first."""
+    sources = {n.name: [name for _, name in n.inputs] for n in batch.nodes}
+    distance = {name: 0 for name, _ in batch.outputs}
+    waiting = list(distance)
+    for name in waiting:
+        for source in sources[name]:
+            if source not in distance:
+                distance[source] = distance[name] + 1
+                waiting.append(source)
+    for name in sorted(shown, key=lambda name: -distance.get(name, 0)):
+        if excess <= 0:
+            return
+        line = shown[name]
+        shown[name] = shorter = cut(line, max(_SHORTEST, len(line) - excess - _NOTE))
+        if len(shorter) < len(line):
+            excess -= len(line) - len(shorter)
+        else:
+            shown[name] = line
 
 
 def cut(text: str, max_chars: int) -> str:
@@ -105,7 +143,8 @@ def _code(n: TraceNode) -> str:
 
 
 def _documentation(batch: Batch, infos: Sequence[tuple[str, ParameterText]]) -> list[str]:
-    lines = [f"[{n.op}] {n.description}" for n in batch.nodes if n.op and n.description]
+    ops = [n for n in batch.nodes if n.op and (n.description or n.source)]
+    lines = [f"[{n.op}] {n.description}\n{n.source}".rstrip() for n in ops]
     words = [(name, words_of(info.description)) for name, info in infos]
     lines += [f"[{name}] {text}" for name, text in words if text]
     return list(dict.fromkeys(lines))
