@@ -177,3 +177,16 @@ def test_without_a_model_or_after_it_the_call_says_what_to_do():
 
     with pytest.raises(UsageError, match="with use_llm"):
         operators.call_llm("s", "u")
+
+
+def test_stop_tracing_decorates_a_function_and_refuses_what_runs_later():
+    @stop_tracing()
+    def plain(x):
+        return x + 1
+
+    async def later(x):
+        return x
+
+    assert plain(node(1)).inputs == {} and (node(1) + 1).inputs
+    with pytest.raises(TypeError, match="write `with stop_tracing"):
+        stop_tracing()(later)

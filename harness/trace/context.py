@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
 
 from harness.trace.errors import MissingCodeRunner, UsageError
@@ -72,7 +73,13 @@ class stop_tracing:
             SCOPE.set(Scope(around))
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Return the function so that it runs untraced."""
+        """Return the function so that it runs untraced. Raises TypeError for what may wait."""
+        waits = (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)
+        if any(test(function) for test in waits):
+            raise TypeError(
+                f"{function!r} is async or a generator, whose body runs later; write "
+                "`with stop_tracing():` within it"
+            )
 
         @functools.wraps(function)
         def untraced(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -191,20 +191,6 @@ def ancestors(*outputs: Node) -> list[Node]:
     return order
 
 
-def dependents(order: Sequence[Node], roots: Container[Node]) -> set[Node]:
-    """Return those of the nodes, inputs first, that are a root or depend on one."""
-    found: set[Node] = set()
-    for n in order:
-        if n in roots:
-            found.add(n)
-        elif n.sources or n.extra is not None:
-            for source in sources_of(n):
-                if source in found:
-                    found.add(n)
-                    break
-    return found
-
-
 def merge(rollouts: Sequence[tuple[Trace, str]]) -> Batch:
     """Put traces, each with its feedback, into one graph in which shared parameters appear once.
 

@@ -204,13 +204,10 @@ def _format_fields(self: Node, /, *args: object, **kwargs: object) -> MessageNod
 def _install_all() -> None:
     for rule in TABLE:
         op = OPS[rule.name]
-        makers = (
-            {"x": _unary, "x y": _binary, "x index": _binary}
-            if (rule.method or "").startswith("__")
-            else {}
-        )
         if rule.method:
-            install(rule.method, makers.get(rule.arguments, _method)(op), rule.doc)
+            special = rule.method.startswith("__")
+            make = _FAST.get(rule.arguments, _method) if special else _method
+            install(rule.method, make(op), rule.doc)
         if rule.reflected:
             install(rule.reflected, _reflected(op), rule.doc)
     install("__add__", _add, OPS["add"].doc)
