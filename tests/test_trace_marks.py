@@ -1,10 +1,14 @@
 """Text that plain Python makes from nodes keeps the dependency, or is refused."""
 
 import contextlib
+import dis
 import io
 import json
 import logging
+import os
 import pickle
+import subprocess
+import sys
 
 import pytest
 
@@ -307,3 +311,45 @@ def test_a_log_line_and_a_pickle_hold_the_text(caplog):
 
     assert plain_text(caplog.records[0].getMessage()) == "prompt hello"
     assert plain_text(pickle.loads(pickle.dumps(f"{prompt}"))) == "hello"
+
+
+def test_a_node_in_a_percent_d_is_refused_and_int_of_it_is_plain():
+    number = node(3, trainable=True)
+
+    for template in ("%d items", "%5.2f", "%x"):
+        with pytest.raises(TypeError):  # for %d Python puts words of its own over ours
+            template % number
+    assert node("%s items" % number).parameter_dependencies == {number}  # noqa: UP031  the subject
+    assert (int(number), float(number), list(range(number))) == (3, 3.0, [0, 1, 2])
+    assert (10 % number).data == 1
+
+
+def test_the_remainder_operators_have_the_numbers_that_this_python_gives_them():
+    code = compile("a % b\na %= b", "x", "exec")
+
+    found = [i.arg for i in dis.get_instructions(code) if i.opname == "BINARY_OP"]
+    assert found == [6, 19]
+
+
+FORKS = """
+import os
+from harness.trace import UsageError, node
+
+read, write = os.pipe()
+if os.fork() == 0:
+    os.write(write, f"{node('child')}".encode())
+    os._exit(0)
+os.wait()
+own = [f"{node(i)}" for i in range(3)]
+try:
+    node(os.read(read, 1000).decode())
+except UsageError as error:
+    assert "was made in another process" in str(error)
+else:
+    raise AssertionError("the text of a child names a node of the parent")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_the_text_of_a_forked_process_names_no_node_of_this_one():
+    subprocess.run([sys.executable, "-c", FORKS], check=True)

@@ -54,6 +54,9 @@ def test_the_text_of_one_rollout():
         documentation=(
             "[Predict] Ask a language model.\n"
             "[last_word] Take the last word of a reply.\n"
+            "def last_word(reply):\n"
+            '    """Take the last word of a reply."""\n'
+            "    return reply.split()[-1]\n"
             "[Ask.instruction] What the model is told first."
         ),
         variables=(

@@ -27,7 +27,9 @@ _TAGS = {ord(c): 0xE0000 + ord(c) for c in "0123456789abcdef"}
 _DIGITS = {tag: c for c, tag in _TAGS.items()}
 _OPEN = "\U000e0001" + os.urandom(2).hex().translate(_TAGS)
 _CLOSE = "\U000e007f"
-_MARK = re.compile(f"{_OPEN}([\U000e0030-\U000e0039]+){_CLOSE}")
+# The process and the node's number: a forked process has the same key and gives the same numbers.
+_BETWEEN, _NUMBER = chr(_TAGS[ord("a")]), "[\U000e0030-\U000e0039]+"
+_MARK = re.compile(f"{_OPEN}({_NUMBER}){_BETWEEN}({_NUMBER}){_CLOSE}")
 _STARTS = "|".join(_OPEN[:n] for n in range(2, len(_OPEN)))
 _CUT = re.compile(f"{_OPEN}|({_STARTS})$|^[\U000e0030-\U000e0066]+{_CLOSE}")
 _ESCAPES = (json.dumps(_OPEN)[1:-1], _OPEN.encode("unicode_escape").decode())
@@ -51,7 +53,7 @@ def marked(node: Any, text: str) -> str:
     if number == _N_KEPT:
         latest, number, before = None, 0, latest
     _LATEST.set(((node, latest), number + 1, before))
-    return f"{_OPEN}{str(node.serial).translate(_TAGS)}{_CLOSE}{text}"
+    return f"{_OPEN}{f'{os.getpid()}a{node.serial}'.translate(_TAGS)}{_CLOSE}{text}"
 
 
 def is_marked(text: str) -> bool:
@@ -71,7 +73,9 @@ def unmarked(text: str) -> tuple[str, list[Any]]:
     if not is_marked(text):
         return text, []
     found: dict[int, Any] = {}
-    for digits in _MARK.findall(text):
+    for process, digits in _MARK.findall(text):
+        if int(process.translate(_DIGITS)) != os.getpid():
+            raise _refused("was made in another process")
         number = int(digits.translate(_DIGITS))
         found[number] = _MARKED.get(number)
     if None in found.values():
