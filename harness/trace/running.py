@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Run(Scope):
     """The scope of a bundle's body: tracing is stopped, and the nodes that it reads are noted."""
 
-    __slots__ = ("bundle", "inputs", "mark")
+    __slots__ = ("around", "bundle", "inputs", "mark")
 
     def __init__(
         self,
@@ -41,50 +41,38 @@ class Run(Scope):
         self.plain = (*plain, inputs.get(CODE, bundle)) if bundle.plain_recursion else plain
         self.mark = next(CREATION)
 
+    def __enter__(self) -> None:
+        self.around = SCOPE.get()
+        SCOPE.set(self)
+
+    def __exit__(self, kind: object, error: BaseException | None, at: object) -> None:
+        SCOPE.set(self.around)
+        if not isinstance(error, Exception) or isinstance(error, UsageError):
+            return
+        if self.bundle.options.catch_execution_error:
+            raise self.failure(error) from error
+        self._hidden()
+
     def now(
         self, function: Callable[..., Any], args: list[Any], kwargs: Mapping[str, Any]
     ) -> MessageNode[Any]:
         """Run the body; return the node of its result, of what a generator yields as one list."""
-        around = SCOPE.get()
-        SCOPE.set(self)
-        try:
+        with self:
             value = function(*args, **kwargs)
             if type(value) is GeneratorType:
                 value = list(cast("Any", value))
-        except UsageError:
-            raise
-        except Exception as error:
-            SCOPE.set(around)
-            if not self.bundle.options.catch_execution_error:
-                self._hidden()
-                raise
-            raise self.failure(error) from error
-        finally:
-            SCOPE.set(around)
         return self.result(value)
 
     async def later(
         self, function: Callable[..., Any], args: list[Any], kwargs: Mapping[str, Any]
     ) -> MessageNode[Any]:
         """Run an async body; return the node of its result."""
-        around = SCOPE.get()
-        SCOPE.set(self)
-        try:
+        with self:
             value = function(*args, **kwargs)
             if isinstance(value, AsyncGenerator):
                 value = [item async for item in cast("AsyncGenerator[Any]", value)]
             elif isawaitable(value):
                 value = await value
-        except UsageError:
-            raise
-        except Exception as error:
-            SCOPE.set(around)
-            if not self.bundle.options.catch_execution_error:
-                self._hidden()
-                raise
-            raise self.failure(error) from error
-        finally:
-            SCOPE.set(around)
         return self.result(value)
 
     def result(self, value: Any) -> MessageNode[Any]:
