@@ -62,11 +62,13 @@ class stop_tracing:
     """
 
     __slots__ = ("_around",)
-    _around: tuple[Scope | None, Any]  # and the same of an entry of this object before
+
+    def __init__(self) -> None:
+        self._around: Any = None  # (the scope around, the same of an entry before)
 
     def __enter__(self) -> None:
         around = SCOPE.get()
-        self._around = (around, getattr(self, "_around", None))
+        self._around = (around, self._around)
         if around is None or (around.reads is None and not around.plain):
             SCOPE.set(STOPPED)
         else:
