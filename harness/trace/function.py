@@ -190,11 +190,7 @@ class Bundle(HasCode, Generic[P, N]):
     def marked(self, error: Exception, inputs: Mapping[str, Node[Any]]) -> str | None:
         """Return the source that failed, with the failing line marked."""
         code = inputs.get(CODE)
-        if (
-            code is not None
-            and self._source is not None
-            and code.raw.strip() != self._source.text.strip()
-        ):
+        if code is not None and self._is_replaced(code):
             return marked_code(code.raw, error)
         return self.definition.marked(error)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from harness.trace.constraints import Constraint, OneOf, as_constraint, rule_of_kind
 from harness.trace.context import CREATION
@@ -12,7 +12,7 @@ from harness.trace.snapshots import snapshot
 ParameterKind: TypeAlias = Literal["text", "demos", "code", "number", "choice", "data"]
 # The argument under which a trainable function has its own source as an input.
 CODE = "__code"
-KINDS = ("text", "demos", "code", "number", "choice", "data")
+KINDS = get_args(ParameterKind)
 
 
 class ParameterNode(Node[T]):

@@ -74,19 +74,19 @@ def to_text(
     infos = [(n.name, parameters[n.name]) for n in variables if n.name in parameters]
     rest = [n for n in batch.nodes if n.kind != "parameter" and n.name not in outputs]
     shown = {n.name: _valued(n, max_value_chars) for n in rest}
-    text = ProblemText(
+    text = ProblemText(  # inputs and others are filled in below
         code=_lines(_code(n) for n in batch.nodes if n.kind == "op"),
         documentation=_lines(_documentation(batch, infos)),
         variables=_lines(_valued(n, None) for n in variables),
         constraints=_lines(f"{name}: {i.constraint}" for name, i in infos if i.constraint),
-        inputs=_lines(shown[n.name] for n in rest if n.kind == "input"),
-        others=_lines(shown[n.name] for n in rest if n.kind == "op"),
+        inputs="",
+        others="",
         outputs=_lines(_valued(n, None) for n in batch.nodes if n.name in outputs),
         feedback=_feedback(batch),
     )
-    if max_tokens is None:
-        return text
-    _shorten(shown, batch, _length(text) - max_tokens * _CHARS_PER_TOKEN)
+    if max_tokens is not None:
+        length = _length(text) + len(_lines(shown.values()))
+        _shorten(shown, batch, length - max_tokens * _CHARS_PER_TOKEN)
     return replace(
         text,
         inputs=_lines(shown[n.name] for n in rest if n.kind == "input"),
